@@ -59,7 +59,8 @@ def loads(data: bytes, record_type: type[Record]) -> Record:
         batch.validate(full=True)
         records = from_batch(batch, record_type)
     except (pa.ArrowException, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{len(data)} bytes from the bus", str(error).splitlines()[0], f"an Arrow {record_type.__name__}") from error
+        where, what = f"{len(data)} bytes from the bus", f"an Arrow {record_type.__name__}"
+        raise InputError(where, str(error).splitlines()[0], what) from error
     if len(records) != 1:
         raise InputError(f"{len(data)} bytes from the bus", f"{len(records)} rows", f"1 {record_type.__name__}")
     return records[0]
