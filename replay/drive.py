@@ -19,6 +19,7 @@ from data_specs.site import Site
 # Topics of a drive. The first four names are the bus topics too.
 VEHICLE_OBJECTS = "vehicle.objects"  # ObjectList in map: the vehicle's own detections
 ROADSIDE_MESSAGES = "rsu.messages"  # Message, as decoded from its octets
+ROADSIDE_OBJECTS = "roadside.objects"  # ObjectList in map, source = the unit's name: what its messages said, once decoded
 FUSED_TRACKS = "fused.tracks"  # ObjectList in map
 RSU_HEALTH = "rsu.health"  # RsuHealth
 EGO_SAMPLES = "ego.samples"  # Sample
