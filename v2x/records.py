@@ -1,0 +1,108 @@
+"""What an event looks like on the bus, and back: the one place where topics, values and headers are fixed.
+
+Objects, poses, truth and health travel as one Arrow record batch message without its schema (data_specs/arrow.py), V2X
+messages as the octets that came over the air, with headers for what only the receiver knew. data_specs/topics.md has the table.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from data_specs import arrow
+from data_specs.errors import DecodeError, InputError, SpecError
+from data_specs.health import RsuHealth
+from data_specs.messages import Message, RoadsideMessage, StationMessage
+from data_specs.objects import ObjectList, Truth
+from data_specs.pose import EgoPose
+from replay.bus import BusRecord
+from replay.drive import (
+    EGO_POSES,
+    FUSED_TRACKS,
+    ROADSIDE_MESSAGES,
+    ROADSIDE_OBJECTS,
+    RSU_HEALTH,
+    TRUTH,
+    VEHICLE_OBJECTS,
+    DriveInfo,
+    Event,
+)
+
+ARROW_TOPICS: Mapping[str, type] = {
+    VEHICLE_OBJECTS: ObjectList, FUSED_TRACKS: ObjectList, ROADSIDE_OBJECTS: ObjectList,
+    EGO_POSES: EgoPose, RSU_HEALTH: RsuHealth, TRUTH: Truth,
+}
+BUS_TOPICS = (*ARROW_TOPICS, ROADSIDE_MESSAGES)
+
+
+def to_bus_record(event: Event, key: str) -> BusRecord:
+    """The record that carries an event; SpecError for a topic that does not travel (sensor data), or another payload type."""
+    if event.topic == ROADSIDE_MESSAGES:
+        header = event.payload.header  # type: ignore[union-attr]
+        said = {"publisher": header.publisher.encode(), "wire_format": header.wire_format.encode(),
+                "generated_ns": b"%d" % header.generated_ns, "received_ns": b"%d" % header.received_ns}
+        return BusRecord(event.topic, key, header.raw, event.time_ns, said)
+    expected = ARROW_TOPICS.get(event.topic)
+    if expected is None:
+        raise SpecError(f"topic {event.topic!r} does not travel on the bus, expected one of {', '.join(BUS_TOPICS)}")
+    if not isinstance(event.payload, expected):
+        raise SpecError(f"{event.topic}: payload is {type(event.payload).__name__}, expected {expected.__name__}")
+    return BusRecord(event.topic, key, arrow.dumps(event.payload), event.time_ns)
+
+
+def from_bus_record(record: BusRecord) -> Event:
+    """The event a record carries; InputError (DecodeError for octets) names topic, partition and offset of a corrupt one."""
+    place = f"{record.topic}, partition {record.partition}, offset {record.offset}"
+    try:
+        if record.topic == ROADSIDE_MESSAGES:
+            return Event(record.time_ns, record.topic, _message(record, place))
+        if record.topic not in ARROW_TOPICS:
+            raise InputError(place, f"topic {record.topic!r}", f"one of {', '.join(BUS_TOPICS)}")
+        return Event(record.time_ns, record.topic, arrow.loads(record.value, ARROW_TOPICS[record.topic]))
+    except DecodeError as error:
+        raise DecodeError(place, error.offset_bits, error.got, error.expected) from error
+    except InputError as error:
+        raise InputError(place, error.got, error.expected, error.hint) from error
+    except SpecError as error:
+        raise InputError(place, str(error), "a record that meets the specification of its type") from error
+
+
+def bus_key(info: DriveInfo, event: Event) -> str:
+    """The crossing an event belongs to: one crossing is one key, so one partition and one owner among the workers."""
+    crossings = info.site.crossings
+    if event.topic == ROADSIDE_MESSAGES:
+        publisher = event.payload.header.publisher  # type: ignore[union-attr]
+        for rsu in info.site.rsus:
+            if publisher in (rsu.name, rsu.source):
+                return rsu.crossing
+    return crossings[0].id if crossings else info.drive_id
+
+
+def _message(record: BusRecord, place: str) -> Message:
+    from v2x.codecs import decode  # brings the tables of every standard: only readers of messages pay for them
+
+    headers = record.headers
+    wire_format = headers["wire_format"].decode("ascii", "replace") if "wire_format" in headers else None
+    message = decode(record.value, wire_format)
+    generated_ns = _number(headers, "generated_ns", message.header.generated_ns, place)
+    header = replace(message.header, generated_ns=generated_ns,
+                     publisher=headers.get("publisher", message.header.publisher.encode()).decode("utf-8", "replace"),
+                     received_ns=_number(headers, "received_ns", record.time_ns, place))
+    return _moved(message, header, generated_ns - message.header.generated_ns)
+
+
+def _moved(message: Message, header: Any, shift_ns: int) -> Message:
+    """The message under its bus header; measurement times stand relative to generation, so they move along with it."""
+    if shift_ns and isinstance(message, RoadsideMessage | StationMessage):
+        moved_ns = message.objects.measured_ns + np.int64(shift_ns)
+        return replace(message, header=header, objects=replace(message.objects, measured_ns=moved_ns))
+    return replace(message, header=header)
+
+
+def _number(headers: Mapping[str, bytes], name: str, otherwise: int, place: str) -> int:
+    try:
+        return int(headers[name]) if name in headers else otherwise
+    except ValueError as error:
+        raise InputError(place, f"header {name} {headers[name]!r}", "a whole number of nanoseconds") from error
