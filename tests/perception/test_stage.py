@@ -51,5 +51,5 @@ def test_a_detector_that_answers_in_another_frame_is_refused():
 
 def test_a_payload_that_is_no_sample_is_refused():
     event = Event(5, EGO_SAMPLES, ObjectList.empty("map", "x"))
-    with pytest.raises(SpecError, match="ego.samples: payload is ObjectList, expected Sample"):
+    with pytest.raises(SpecError, match=r"ego\.samples: payload is ObjectList, expected Sample"):
         PerceptionStage(OneCarAhead()).process(event)
