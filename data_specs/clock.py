@@ -21,7 +21,7 @@ _LEAP_TAI_NS = [leap + (count + 1) * NS_PER_S for count, leap in enumerate(_LEAP
 
 
 def unix_ns_from_its_ms(its_ms: int) -> int:
-    """Unix nanoseconds of an ITS timestamp; during an inserted leap second the last second of the day repeats."""
+    """Unix nanoseconds of an ITS timestamp; a leap second shares the Unix time of the second after it (POSIX)."""
     tai_like_ns = ITS_EPOCH_NS + its_ms * NS_PER_MS
     return tai_like_ns - bisect_right(_LEAP_TAI_NS, tai_like_ns) * NS_PER_S
 

@@ -1,0 +1,51 @@
+import re
+
+import pytest
+
+from data_specs.errors import InputError, MissingInput
+from data_specs.site import read_site, site_from_dict
+
+TOML = """
+[[crossing]]
+id = "demo"
+origin = [48.137, 11.575, 520.0]
+polygon_m = [[-80, -80], [80, -80], [80, 80]]
+policy = "preferred"
+
+[[rsu]]
+name = "rsu-1"
+crossing = "demo"
+station_id = 101
+position_m = [12.0, 14.0, 6.0]
+heading_rad = -2.36
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "site.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_site_file_is_read_and_its_plain_form_reads_back(tmp_path):
+    site = read_site(write(tmp_path, TOML))
+    assert site.rsus[0].map_from_rsu.src == "rsu-1" and site.crossing_of("rsu-1").policy == "preferred"
+    again = site_from_dict(site.to_dict(), "again")
+    assert again.to_dict() == site.to_dict()
+
+
+@pytest.mark.parametrize("old, new, complaint", [
+    ('crossing = "demo"', 'crossing = "other"', "crossing 'other', expected one of ['demo']"),
+    ("station_id = 101", "", "rsu 0: KeyError 'station_id'"),
+    ('policy = "preferred"', 'policy = "maybe"', "'maybe', expected one of required, preferred, off"),
+    ("48.137", "148.137", "expected latitude within 90"),
+    ('id = "demo"', 'id = "demo', "expected TOML"),
+])
+def test_what_is_wrong_in_a_site_file_is_named(tmp_path, old, new, complaint):
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        read_site(write(tmp_path, TOML.replace(old, new)))
+
+
+def test_a_missing_site_file_is_named(tmp_path):
+    with pytest.raises(MissingInput, match=r"site.toml: missing, expected a site file"):
+        read_site(tmp_path / "site.toml")
