@@ -97,20 +97,27 @@ class Sample:
     images: tuple[CameraImage, ...]
     map_from_ego: SE3
     ego_from_sensor: Mapping[str, SE3]  # by sensor frame
+    blind_cameras: tuple[CameraModel, ...] = ()  # calibrated, but without an image here: they bound what the labels cover
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clouds", tuple(self.clouds))
         object.__setattr__(self, "images", tuple(self.images))
+        object.__setattr__(self, "blind_cameras", tuple(self.blind_cameras))
         object.__setattr__(self, "ego_from_sensor", MappingProxyType(dict(self.ego_from_sensor)))
         if self.map_from_ego.dst != "map":
             raise FrameError(f"map_from_ego: leads to frame {self.map_from_ego.dst!r}, expected 'map'")
-        for frame in [cloud.frame for cloud in self.clouds] + [image.camera.frame for image in self.images]:
+        for frame in [cloud.frame for cloud in self.clouds] + [camera.frame for camera in self.cameras]:
             pose = self.ego_from_sensor.get(frame)
             if pose is None:
                 raise FrameError(f"ego_from_sensor: no pose of sensor {frame!r}, got {sorted(self.ego_from_sensor)}")
             if (pose.dst, pose.src) != (self.platform, frame):
                 raise FrameError(f"ego_from_sensor[{frame!r}] joins {pose.dst}_from_{pose.src}, "
                                  f"expected {self.platform}_from_{frame}")
+
+    @property
+    def cameras(self) -> tuple[CameraModel, ...]:
+        """Every calibrated camera, with an image here or without."""
+        return tuple(image.camera for image in self.images) + self.blind_cameras
 
     @property
     def platform(self) -> str:
