@@ -1,9 +1,66 @@
 """Commands of the V2X floor: import pcap, fuse, record, replay, broker."""
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(no_args_is_help=True)
 import_app = typer.Typer(no_args_is_help=True)
 broker_app = typer.Typer(no_args_is_help=True, help="A development Kafka on loopback.")
 app.add_typer(broker_app, name="broker")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
+BrokerFolder = Annotated[Path, typer.Option("--dir", help="Where the broker keeps its settings, logs and data.")]
+
+
+@broker_app.command("start")
+def broker_start(nodes: Annotated[int, typer.Option(help="1, or 3 to try failures.")] = 1,
+                 port: Annotated[int, typer.Option(help="Of the first node; the others follow.")] = 29092,
+                 folder: BrokerFolder = Path(".kafka"), as_json: Json = False) -> None:
+    """Start Apache Kafka in the background and wait until it serves; the first time fetches it (54 MB, through Maven)."""
+    from replay.console import print_json, say
+    from v2x.broker import start_cluster
+    from v2x.broker_jars import KAFKA_VERSION, jars_folder
+
+    if not jars_folder().is_dir():
+        say(f"fetching Apache Kafka {KAFKA_VERSION} from Maven Central ...")
+    cluster = start_cluster(folder, nodes, port)
+    if as_json:
+        print_json({"bootstrap": cluster.bootstrap, "url": f"kafka://{cluster.bootstrap}", "nodes": nodes})
+    else:
+        print(f"Apache Kafka {KAFKA_VERSION} serves at kafka://{cluster.bootstrap}; stop it with: roadweave broker stop")
+
+
+@broker_app.command("stop")
+def broker_stop(folder: BrokerFolder = Path(".kafka"), as_json: Json = False) -> None:
+    """Stop the broker and wait until it has ended; what it holds stays on disk."""
+    from replay.console import print_json
+    from v2x.broker import stop_cluster
+
+    stopped = stop_cluster(folder)
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        print(f"stopped {stopped} node{'s' * (stopped > 1)}" if stopped else f"no broker ran in {folder}")
+
+
+@broker_app.command("status")
+def broker_status(folder: BrokerFolder = Path(".kafka"), as_json: Json = False) -> None:
+    """Tell whether the broker runs; exit code 1 where it does not."""
+    from replay.console import print_json, print_table
+    from v2x.broker import read_cluster
+
+    cluster = read_cluster(folder)
+    pids = {} if cluster is None else {node: node.pid() for node in cluster.nodes}
+    if as_json:
+        print_json({"running": any(pids.values()), "bootstrap": cluster.bootstrap if cluster else "", "nodes": [
+            {"id": node.id, "port": node.port, "pid": pid, "log": str(node.log)} for node, pid in pids.items()]})
+    elif cluster is None:
+        print(f"no broker was started in {folder}; start one: roadweave broker start")
+    else:
+        print_table(f"kafka://{cluster.bootstrap}", ["node", "port", "process", "log"],
+                    [(node.id, node.port, pid or "stopped", node.log) for node, pid in pids.items()])
+    if not any(pids.values()):
+        raise typer.Exit(1)
