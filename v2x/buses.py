@@ -1,0 +1,26 @@
+"""Which bus an address names: "memory:" inside this process, "kafka://host:port[,host:port]" between processes."""
+from __future__ import annotations
+
+from data_specs.errors import BusError, UnknownFormat
+from replay.bus import Bus, MemoryBus
+
+MEMORY = "memory:"
+KAFKA = "kafka://"
+
+
+def open_bus(url: str) -> Bus:
+    """The bus at an address; UnknownFormat for another kind of address, BusError where no broker answers."""
+    if url == MEMORY:
+        return MemoryBus()
+    if url.startswith(KAFKA):
+        from v2x.kafka import KafkaBus
+
+        return KafkaBus(url.removeprefix(KAFKA).rstrip("/"))
+    raise UnknownFormat("--bus", repr(url), f"{MEMORY} or {KAFKA}host:port[,host:port]")
+
+
+def require_shared_bus(url: str, command: str) -> None:
+    """BusError unless the bus at `url` reaches other processes; for commands whose other end is another process."""
+    if url == MEMORY:
+        raise BusError(f"{command}: {MEMORY} lives inside one process, expected {KAFKA}host:port; a development broker "
+                       "starts with: roadweave broker start")
