@@ -14,6 +14,7 @@
     certificate = ""                      # path; "" = none
     position_m = [12.0, 14.0, 6.0]        # East, North, Up of the origin
     heading_rad = -2.36                   # of the mast's +x, counter-clockwise from East
+    # rotation = [...]                    # instead of heading_rad for a mast that leans: map_from_rsu, nine numbers by row
 """
 from __future__ import annotations
 
@@ -83,14 +84,14 @@ class Site:
         """The plain form that `site_from_dict` reads back, and that a drive's manifest holds."""
         return {
             "crossing": [
-                {"id": c.id, "origin": [c.origin.latitude_deg, c.origin.longitude_deg, c.origin.altitude_m],
+                {"id": c.id, "origin": [c.origin.latitude_deg, c.origin.longitude_deg, _known(c.origin.altitude_m)],
                  "polygon_m": c.polygon_m.tolist(), "policy": c.policy}
                 for c in self.crossings
             ],
             "rsu": [
                 {"name": r.name, "crossing": r.crossing, "station_id": r.station_id, "source": r.source,
                  "certificate": r.certificate, "position_m": r.map_from_rsu.translation_m.tolist(),
-                 "heading_rad": r.map_from_rsu.yaw_rad}
+                 "heading_rad": r.map_from_rsu.yaw_rad, "rotation": r.map_from_rsu.rotation.ravel().tolist()}
                 for r in self.rsus
             ],
         }
@@ -117,9 +118,16 @@ def read_site(path: Path) -> Site:
     return site_from_dict(tables, str(path))
 
 
+def _known(value: float) -> float | None:
+    """None for NaN, which JSON has no word for."""
+    return None if value != value else value
+
+
 def _crossing(row: dict[str, Any], where: str) -> Crossing:
     try:
-        return Crossing(row["id"], GeoPoint(*map(float, row["origin"])), np.array(row["polygon_m"], float).reshape(-1, 2),
+        latitude_deg, longitude_deg, altitude_m = row["origin"]
+        origin = GeoPoint(float(latitude_deg), float(longitude_deg), float("nan") if altitude_m is None else float(altitude_m))
+        return Crossing(row["id"], origin, np.array(row["polygon_m"], float).reshape(-1, 2),
                         row.get("policy", "off"))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(where, f"{type(error).__name__} {error}", "id, origin [lat, lon, alt], polygon_m, policy") from error
@@ -127,7 +135,10 @@ def _crossing(row: dict[str, Any], where: str) -> Crossing:
 
 def _rsu(row: dict[str, Any], where: str) -> Rsu:
     try:
-        pose = SE3.from_yaw("map", row["name"], float(row.get("heading_rad", 0.0)), np.array(row["position_m"], float))
+        position_m = np.array(row["position_m"], float)
+        pose = SE3.from_yaw("map", row["name"], float(row.get("heading_rad", 0.0)), position_m)
+        if "rotation" in row:
+            pose = SE3("map", row["name"], np.array(row["rotation"], float).reshape(3, 3), position_m)
         return Rsu(row["name"], row["crossing"], int(row["station_id"]), row.get("source", ""), row.get("certificate", ""), pose)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(where, f"{type(error).__name__} {error}", "name, crossing, station_id, position_m") from error

@@ -42,8 +42,7 @@ def run(drive: Drive | Iterable[Event], stages: Sequence[Stage], sink: Sink | No
     something came of it: a stage passes over the topics that are not its own in no time.
     """
     spent_ms: list[list[float]] = [[] for _ in stages]
-    events = drive.events() if hasattr(drive, "events") else iter(drive)  # pyright: ignore[reportAttributeAccessIssue]
-    for event in events:
+    for event in drive if isinstance(drive, Iterable) else drive.events():
         _keep(sink, event)
         _pass_on(event, 0, stages, spent_ms, sink)
     for place, stage in enumerate(stages):

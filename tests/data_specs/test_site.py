@@ -1,9 +1,13 @@
+import json
 import re
 
+import numpy as np
 import pytest
 
 from data_specs.errors import InputError, MissingInput
-from data_specs.site import read_site, site_from_dict
+from data_specs.messages import GeoPoint
+from data_specs.pose import SE3
+from data_specs.site import Crossing, Rsu, Site, read_site, site_from_dict
 
 TOML = """
 [[crossing]]
@@ -32,6 +36,15 @@ def test_a_site_file_is_read_and_its_plain_form_reads_back(tmp_path):
     assert site.rsus[0].map_from_rsu.src == "rsu-1" and site.crossing_of("rsu-1").policy == "preferred"
     again = site_from_dict(site.to_dict(), "again")
     assert again.to_dict() == site.to_dict()
+
+
+def test_a_leaning_mast_and_an_unknown_altitude_survive_the_plain_form():
+    leaning = SE3.from_quaternion("map", "rsu-1", np.array([0.9, 0.1, -0.2, 0.3742]), np.array([1.0, 2.0, 6.0]))
+    crossing = Crossing("demo", GeoPoint(48.0, 11.0, float("nan")), np.zeros((0, 2)), "off")
+    site = Site((crossing,), (Rsu("rsu-1", "demo", 1, "", "", leaning),))
+    again = site_from_dict(json.loads(json.dumps(site.to_dict(), allow_nan=False)), "again")
+    np.testing.assert_array_equal(again.rsus[0].map_from_rsu.rotation, leaning.rotation)
+    assert np.isnan(again.crossings[0].origin.altitude_m)
 
 
 @pytest.mark.parametrize("old, new, complaint", [
