@@ -1,0 +1,355 @@
+"""Reads unaligned PER: a table becomes a reader, once; the reader turns octets into plain values.
+
+Plain values: integers as coded, enumerations by name, bit strings as {"hex", "length"} (left-aligned), choices as
+{"choice", "value"}, sequences as dictionaries without their absent fields, lists as lists. Nothing of a message is lost:
+extension additions stand as hex under "...", unknown alternatives and containers as hex. Only the canonical form is
+accepted, so what was read writes back to the same octets.
+
+Fields of fixed width that follow one another are read as one number and taken apart: most of a message is such runs.
+Source: ITU-T X.691 (02/2021), the clauses cited below.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from data_specs.errors import DecodeError
+from v2x.codecs.schema import (
+    ADDITIONS,
+    UNKNOWN_ALTERNATIVE,
+    BitString,
+    Boolean,
+    Checked,
+    Choice,
+    Contained,
+    Enumerated,
+    Field,
+    Integer,
+    Kind,
+    NamedInteger,
+    Sequence,
+    SequenceOf,
+    bits_for,
+    fixed_width,
+)
+
+MAX_OCTETS = 65_535  # no radio packet is longer; bounds the work that hostile octets can cause
+_ADDITIONS_LIMIT = 64  # of one sequence: the short form of their count (X.691, 11.6.1)
+
+
+class Bits:
+    """Octets as one number, and the place where reading stands in it."""
+
+    __slots__ = ("_number", "_size", "at", "limit")
+
+    def __init__(self, data: bytes, path: str) -> None:
+        if len(data) > MAX_OCTETS:
+            raise DecodeError(path, 8 * MAX_OCTETS, f"{len(data)} octets", f"at most {MAX_OCTETS}")
+        self._number = int.from_bytes(data)
+        self._size = 8 * len(data)
+        self.at = 0  # bit to read next
+        self.limit = self._size  # first bit beyond what may be read now: the message's end, or a container's
+
+    def read(self, width: int, path: str) -> int:
+        """The next `width` bits as a number; DecodeError at the first missing bit."""
+        end = self.at + width
+        if end > self.limit:
+            raise DecodeError(path, self.limit, f"{self.limit - self.at} bits left", f"{width}")
+        self.at = end
+        return self._number >> (self._size - end) & ((1 << width) - 1)
+
+    def length(self, path: str) -> int:
+        """A length determinant (X.691, 11.9) in its shortest form; fragments of 16384 and more are refused."""
+        start = self.at
+        if not self.read(1, path):
+            return self.read(7, path)
+        if self.read(1, path):
+            raise DecodeError(path, start, "a fragmented length", "less than 16384")
+        length = self.read(14, path)
+        if length < 128:
+            raise DecodeError(path, start, f"length {length} in two octets", "its one-octet form")
+        return length
+
+    def octets(self, path: str) -> str:
+        """Octets after their length, as hex."""
+        count = self.length(path)
+        return f"{self.read(8 * count, path):0{2 * count}x}" if count else ""
+
+
+Read = Callable[[Bits], Any]
+Take = Callable[[int, int], Any]  # (number whose last bit stands before bit `end`, end) -> value
+
+
+def reader(kind: Kind, path: str) -> Read:
+    """A reader of the kind; `path` names it in errors."""
+    width = fixed_width(kind)
+    if width is not None:
+        take = _taker(kind, path, 0)
+        return lambda bits: take(bits.read(width, path), bits.at)
+    match kind:
+        case BitString():
+            return _extensible_bits(kind, path)
+        case Sequence():
+            return _sequence(kind, path)
+        case Choice():
+            return _choice(kind, path)
+        case SequenceOf():
+            return _sequence_of(kind, path)
+        case Checked():
+            return _checked(kind, path)
+        case _:
+            raise TypeError(f"{path}: {type(kind).__name__} cannot be read on its own")
+
+
+def _taker(kind: Kind, path: str, shift: int) -> Take:
+    """Takes a value of fixed width out of a number, `shift` bits above its end."""
+    match kind:
+        case Integer(low, high):
+            return _integer_taker(low, high, path, shift)
+        case NamedInteger(low, high, names):
+            number = _integer_taker(low, high, path, shift)
+            return lambda run, end: names.get(got := number(run, end), got)
+        case Enumerated(names):
+            index = _integer_taker(0, len(names) - 1, path, shift)
+            return lambda run, end: names[index(run, end)]
+        case Boolean():
+            return lambda run, end: bool(run >> shift & 1)
+        case BitString(size, _):
+            return lambda run, end: bit_string(run >> shift & ((1 << size) - 1), size)
+        case Sequence(_, fields, _):
+            takers = _field_takers(fields, path, shift)
+            return lambda run, end: {name: take(run, end) for name, take in takers}
+        case _:
+            raise TypeError(f"{path}: {type(kind).__name__} has no fixed width")
+
+
+def _integer_taker(low: int, high: int, path: str, shift: int) -> Take:
+    """X.691, 11.5: offset from the lower end; a number above the range is refused at its first bit."""
+    span = high - low
+    width = bits_for(span)
+    mask = (1 << width) - 1
+    if mask == span:
+        return lambda run, end: (run >> shift & mask) + low
+
+    def take(run: int, end: int) -> int:
+        offset = run >> shift & mask
+        if offset > span:
+            raise DecodeError(path, end - shift - width, f"value {offset + low}", f"{low} to {high}")
+        return offset + low
+
+    return take
+
+
+def _field_takers(fields: tuple[Field, ...], path: str, shift: int) -> list[tuple[str, Take]]:
+    takers: list[tuple[str, Take]] = []
+    for part in reversed(fields):
+        takers.append((part.name, _taker(part.kind, f"{path}.{part.name}", shift)))
+        shift += fixed_width(part.kind) or 0
+    return takers[::-1]
+
+
+def bit_string(number: int, size: int) -> dict[str, Any]:
+    """Bits as {"hex", "length"}: left-aligned, filled up with zero bits."""
+    octets = (size + 7) // 8
+    return {"hex": f"{number << (8 * octets - size):0{2 * octets}x}", "length": size}
+
+
+def _extensible_bits(kind: BitString, path: str) -> Read:
+    def read(bits: Bits) -> dict[str, Any]:
+        start = bits.at
+        if not bits.read(1, path):
+            return bit_string(bits.read(kind.size, path), kind.size)
+        size = bits.length(path)
+        if size == kind.size:
+            raise DecodeError(path, start, f"{size} bits in extended form", "the plain form")
+        return bit_string(bits.read(size, path), size)
+
+    return read
+
+
+def _sequence(kind: Sequence, path: str) -> Read:
+    """X.691, 19: extension bit, presence bits, then the fields; each pattern of presence is planned once."""
+    extension = int(kind.extensible)
+    head = extension + sum(part.optional for part in kind.fields)
+    top = head - 1
+
+    @lru_cache(maxsize=1024)
+    def plan(presence: int) -> tuple[Callable[[Bits, dict[str, Any]], None], ...]:
+        return _plan(_present(kind, presence), path)
+
+    def read(bits: Bits) -> dict[str, Any]:
+        presence = bits.read(head, path)
+        value: dict[str, Any] = {}
+        if extension and presence >> top:
+            for step in plan(presence ^ 1 << top):
+                step(bits, value)
+            value[ADDITIONS] = _additions(bits, path)
+        else:
+            for step in plan(presence):
+                step(bits, value)
+        return value
+
+    return read
+
+
+def _present(kind: Sequence, presence: int) -> tuple[Field, ...]:
+    """The fields that the presence bits announce."""
+    left = sum(part.optional for part in kind.fields)
+    fields: list[Field] = []
+    for part in kind.fields:
+        left -= part.optional
+        if not part.optional or presence >> left & 1:
+            fields.append(part)
+    return tuple(fields)
+
+
+def _plan(fields: tuple[Field, ...], path: str) -> tuple[Callable[[Bits, dict[str, Any]], None], ...]:
+    """Steps that read the fields: one for each run of fixed width, one for each other field."""
+    steps: list[Callable[[Bits, dict[str, Any]], None]] = []
+    run: list[Field] = []
+    for part in fields:
+        if fixed_width(part.kind) is not None:
+            run.append(part)
+            continue
+        if run:
+            steps.append(_run(tuple(run), path))
+            run = []
+        steps.append(_contained(part.name, part.kind, path) if isinstance(part.kind, Contained) else _single(part, path))
+    if run:
+        steps.append(_run(tuple(run), path))
+    return tuple(steps)
+
+
+def _run(fields: tuple[Field, ...], path: str) -> Callable[[Bits, dict[str, Any]], None]:
+    width = sum(fixed_width(part.kind) or 0 for part in fields)
+    takers = _field_takers(fields, path, 0)
+    first = f"{path}.{fields[0].name}"
+
+    def step(bits: Bits, value: dict[str, Any]) -> None:
+        run, end = bits.read(width, first), bits.at
+        for name, take in takers:
+            value[name] = take(run, end)
+
+    return step
+
+
+def _single(part: Field, path: str) -> Callable[[Bits, dict[str, Any]], None]:
+    name, read = part.name, reader(part.kind, f"{path}.{part.name}")
+
+    def step(bits: Bits, value: dict[str, Any]) -> None:
+        value[name] = read(bits)
+
+    return step
+
+
+def _contained(name: str, kind: Contained, path: str) -> Callable[[Bits, dict[str, Any]], None]:
+    """X.691, 11.2: an open type. Its contents end inside its last octet, and what they leave of that is zero."""
+    readers = {key: reader(inner, f"{path}.{name}") for key, inner in kind.kinds.items()}
+    where = f"{path}.{name}"
+
+    def step(bits: Bits, value: dict[str, Any]) -> None:
+        read = readers.get(value[kind.selector])
+        if read is None:
+            value[name] = bits.octets(where)
+            return
+        start, outer = bits.at, bits.limit
+        count = bits.length(where)
+        end = bits.at + 8 * count
+        if end > outer:
+            raise DecodeError(where, start, f"length {count}", f"at most the {(outer - bits.at) // 8} octets that follow")
+        bits.limit = end
+        value[name] = read(bits)
+        finish(bits, where)
+        bits.limit = outer
+
+    return step
+
+
+def finish(bits: Bits, path: str) -> None:
+    """Require that fewer than eight bits are left up to the limit, all of them zero, and pass over them."""
+    start, left = bits.at, bits.limit - bits.at
+    if left > 7:
+        raise DecodeError(path, start, f"{left} bits left over", "its end within the last octet")
+    if bits.read(left, path):
+        raise DecodeError(path, start, "fill bits that are set", "zero")
+
+
+def _additions(bits: Bits, path: str) -> list[str | None]:
+    """X.691, 19.7-19.9: which additions are there, then each as octets."""
+    where = f"{path}.{ADDITIONS}"
+    start = bits.at
+    if bits.read(1, where):
+        raise DecodeError(where, start, f"more than {_ADDITIONS_LIMIT} additions", "fewer")
+    count = bits.read(6, where) + 1
+    presence = bits.read(count, where)
+    return [bits.octets(where) if presence >> place & 1 else None for place in reversed(range(count))]
+
+
+def _choice(kind: Choice, path: str) -> Read:
+    """X.691, 23: extension bit, index, then the alternative."""
+    last = len(kind.alternatives) - 1
+    width = bits_for(last)
+    readers = [(part.name, reader(part.kind, f"{path}.{part.name}")) for part in kind.alternatives]
+
+    def read(bits: Bits) -> dict[str, Any]:
+        if kind.extensible and bits.read(1, path):
+            return _unknown_alternative(bits, path)
+        index = bits.read(width, path)
+        if index > last:
+            raise DecodeError(path, bits.at - width, f"alternative {index}", f"0 to {last}")
+        name, read_value = readers[index]
+        return {"choice": name, "value": read_value(bits)}
+
+    return read
+
+
+def _unknown_alternative(bits: Bits, path: str) -> dict[str, Any]:
+    start = bits.at
+    if bits.read(1, path):
+        raise DecodeError(path, start, "an alternative beyond 63", "0 to 63")
+    return {"choice": f"{UNKNOWN_ALTERNATIVE}{bits.read(6, path)}", "value": bits.octets(path)}
+
+
+def _sequence_of(kind: SequenceOf, path: str) -> Read:
+    """X.691, 20: extension bit, count, then the items. Memory follows what was read, never a count alone."""
+    span = kind.high - kind.low
+    width = bits_for(span)
+    item_width = fixed_width(kind.item)
+    read_item = reader(kind.item, f"{path}[]")
+    take_item = None if item_width is None else _taker(kind.item, f"{path}[]", 0)
+
+    def count_of(bits: Bits) -> int:
+        start = bits.at
+        if kind.extensible and bits.read(1, path):
+            count = bits.length(path)
+            if kind.low <= count <= kind.high:
+                raise DecodeError(path, start, f"{count} items in extended form", "the plain form")
+            return count
+        offset = bits.read(width, path)
+        if offset > span:
+            raise DecodeError(path, bits.at - width, f"{offset + kind.low} items", f"{kind.low} to {kind.high}")
+        return offset + kind.low
+
+    def read(bits: Bits) -> list[Any]:
+        count = count_of(bits)
+        if take_item is None or item_width is None:
+            return [read_item(bits) for _ in range(count)]
+        run, end = bits.read(item_width * count, path), bits.at
+        return [take_item(run >> above, end - above) for above in range(item_width * (count - 1), -1, -item_width or -1)]
+
+    return read
+
+
+def _checked(kind: Checked, path: str) -> Read:
+    inner = reader(kind.kind, path)
+
+    def read(bits: Bits) -> Any:
+        start = bits.at
+        value = inner(bits)
+        fault = kind.fault(value)
+        if fault is not None:
+            raise DecodeError(path, start, *fault)
+        return value
+
+    return read
