@@ -33,14 +33,14 @@ class WorkerTimes:
 class FusionWorker:
     """One member of the group that fuses what a bus carries. One crossing's records all reach the same member."""
 
-    def __init__(self, bus: Bus, info: DriveInfo, group: str = "fusion") -> None:
+    def __init__(self, bus: Bus, info: DriveInfo, group: str = "fusion", from_start: bool = True) -> None:
         self._bus, self._info = bus, info
         self._config = config_for(info, in_order=True)
         self._state = FusionState.start()
-        self._subscription = bus.subscribe([VEHICLE_OBJECTS, ROADSIDE_MESSAGES], group=group)
+        self._subscription = bus.subscribe([VEHICLE_OBJECTS, ROADSIDE_MESSAGES], group=group, from_start=from_start)
         self._read_s: dict[int, float] = {}  # when the vehicle's record of an event time was read
         self.times = WorkerTimes()
-        self.counts: Counter[str] = Counter()  # records read, refused, tracks published
+        self.counts: Counter[str] = Counter()  # records read and refused, events and tracks published
 
     def step(self, timeout_s: float = 0.0) -> int:
         """Deal with what has come, waiting up to timeout_s for a first record; the number of records read."""
@@ -89,6 +89,7 @@ class FusionWorker:
         for event in events:
             record = to_bus_record(event, bus_key(self._info, event))
             self._bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
+            self.counts["published"] += 1
             if event.topic == FUSED_TRACKS:
                 self.counts["tracks"] += len(event.payload)  # type: ignore[arg-type]
                 if event.time_ns in self._read_s:
