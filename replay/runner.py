@@ -26,6 +26,10 @@ class StageTimes:
 
     stages: tuple[tuple[str, Latency], ...]
 
+    def with_first(self, name: str, spent_ms: Sequence[float]) -> StageTimes:
+        """The same with what came before the chain, as a stage of its own at its head."""
+        return StageTimes(((name, _latency(spent_ms)), *self.stages))
+
     def to_json(self) -> dict[str, dict[str, float]]:
         """{stage: {"p50", "p99"}} in milliseconds."""
         return {name: {"p50": latency.p50_ms, "p99": latency.p99_ms} for name, latency in self.stages}
@@ -74,7 +78,7 @@ def _keep(sink: Sink | None, event: Event) -> None:
         sink.write(event)
 
 
-def _latency(spent_ms: list[float]) -> Latency:
+def _latency(spent_ms: Sequence[float]) -> Latency:
     if not spent_ms:
         return Latency(float("nan"), float("nan"), 0)
     p50, p99 = np.percentile(spent_ms, [50, 99])
