@@ -1,0 +1,65 @@
+"""Weights from a file, into the detector that they belong to: ours (safetensors) or mmdetection3d's KITTI PointPillars (.pth).
+
+What a file is, its content says, not its name. A .pth is a pickle: only tensors and plain values are read from it, no code.
+"""
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data_specs.errors import InputError, MissingInput, RoadweaveError, UnknownFormat
+from perception.checkpoint import load_weights
+from perception.pointpillars import PointPillars
+from perception.stage import ObjectDetector
+
+ZIP_MAGIC = b"PK\x03\x04"  # torch's container since 1.6
+PICKLE_MAGIC = b"\x80\x02"  # torch's container before
+
+
+def load_detector(path: Path, device: str = "auto") -> ObjectDetector:
+    """The detector whose weights the file holds, on "auto" (a GPU where there is one), "cpu" or "cuda".
+
+    Raises MissingInput, UnknownFormat for a file of another kind, InputError for damaged or foreign weights.
+    """
+    if not path.is_file():
+        raise MissingInput(path, "a file of weights (.safetensors, or mmdetection3d's KITTI PointPillars .pth)")
+    with path.open("rb") as file:
+        head = file.read(9)
+    chosen = chosen_device(device)
+    if head[:4] == ZIP_MAGIC or head[:2] == PICKLE_MAGIC:
+        return PointPillars(read_checkpoint(path), chosen, where=str(path))
+    if head[8:9] == b"{":
+        if device == "cuda":
+            raise RoadweaveError(f"{path}: this network runs on the CPU alone, expected --device auto or cpu")
+        return load_weights(path)
+    raise UnknownFormat(path, f"a file that starts with {head[:4]!r}", "safetensors or a torch checkpoint (.pth)")
+
+
+def chosen_device(device: str) -> str:
+    """"cpu" or "cuda"; RoadweaveError where "cuda" is asked for and there is none."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise RoadweaveError(f"device {device!r}, expected auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RoadweaveError("device 'cuda': torch finds no GPU here, expected one; use --device cpu")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pth by key, read without running anything in it; InputError if it holds anything else."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(path, f"refused: {_first_line(error)}", "a checkpoint of tensors and plain values alone") from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise InputError(path, f"not readable ({_first_line(error)})", "a whole torch checkpoint") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(path, f"no state_dict of tensors ({type(content).__name__})", "mmdetection3d's KITTI PointPillars")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
