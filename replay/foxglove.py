@@ -88,8 +88,11 @@ def encode(sample: Sample) -> Iterator[tuple[str, str, int, bytes]]:
         yield f"{cloud.frame}/points", "foxglove.PointCloud", cloud.taken_ns, _encode_cloud(cloud)
     for image in sample.images:
         frame = image.camera.frame
-        yield f"{frame}/calibration", "foxglove.CameraCalibration", image.taken_ns, _encode_camera(image)
+        yield f"{frame}/calibration", "foxglove.CameraCalibration", image.taken_ns, _encode_camera(image.camera, image.taken_ns)
         yield f"{frame}/image", "foxglove.CompressedImage", image.taken_ns, _encode_image(image)
+    for camera in sample.blind_cameras:
+        data = _encode_camera(camera, sample.taken_ns)
+        yield f"{camera.frame}/calibration", "foxglove.CameraCalibration", sample.taken_ns, data
     yield "transforms", "foxglove.FrameTransforms", sample.taken_ns, _encode_transforms(sample)
     yield "", SAMPLE, sample.taken_ns, _encode_bundle(sample)
 
@@ -97,9 +100,11 @@ def encode(sample: Sample) -> Iterator[tuple[str, str, int, bytes]]:
 def decode(parts: Parts) -> Sample:
     """The sample of its parts; SpecError, ValueError or KeyError where they are not whole."""
     bundle = json.loads(parts.bundle)
-    for name, got in (("clouds", parts.clouds), ("images", parts.images), ("images", parts.calibrations)):
-        if len(got) != len(bundle[name]):
-            raise SpecError(f"{len(got)} {name}, expected {len(bundle[name])}")
+    seeing, blind = len(bundle["images"]), len(bundle.get("blind_cameras", ()))
+    for name, got, want in (("clouds", parts.clouds, len(bundle["clouds"])), ("images", parts.images, seeing),
+                            ("calibrations", parts.calibrations, seeing + blind)):
+        if len(got) != want:
+            raise SpecError(f"{len(got)} {name}, expected {want}")
     cameras = [_decode_camera(data) for data in parts.calibrations]
     return Sample(
         drive_id=bundle["drive_id"], taken_ns=bundle["taken_ns"],
@@ -108,6 +113,7 @@ def decode(parts: Parts) -> Sample:
         map_from_ego=_decode_pose("map", bundle["platform"], bundle["map_from_ego"]),
         ego_from_sensor={frame: _decode_pose(bundle["platform"], frame, pose)
                          for frame, pose in bundle["ego_from_sensor"].items()},
+        blind_cameras=tuple(cameras[seeing:]),
     )
 
 
@@ -130,15 +136,14 @@ def _decode_cloud(data: bytes) -> PointCloud:
                       points["offset_ns"])
 
 
-def _encode_camera(image: CameraImage) -> bytes:
-    camera = image.camera
+def _encode_camera(camera: CameraModel, taken_ns: int) -> bytes:
     matrix = camera.matrix_px
     projection = np.hstack([matrix, np.zeros((3, 1))])
     message = calibration_pb2.CameraCalibration(
         frame_id=camera.frame, width=camera.width_px, height=camera.height_px, D=camera.distortion.tolist(),
         distortion_model="plumb_bob" if len(camera.distortion) else "", K=matrix.ravel().tolist(),
         R=np.eye(3).ravel().tolist(), P=projection.ravel().tolist())
-    _set_time(message.timestamp, image.taken_ns)
+    _set_time(message.timestamp, taken_ns)
     return message.SerializeToString()
 
 
@@ -180,6 +185,7 @@ def _encode_bundle(sample: Sample) -> bytes:
     return json.dumps({
         "drive_id": sample.drive_id, "taken_ns": int(sample.taken_ns), "platform": sample.platform,
         "clouds": [cloud.frame for cloud in sample.clouds], "images": [image.camera.frame for image in sample.images],
+        "blind_cameras": [camera.frame for camera in sample.blind_cameras],
         "map_from_ego": _encode_pose(sample.map_from_ego),
         "ego_from_sensor": {frame: _encode_pose(pose) for frame, pose in sample.ego_from_sensor.items()},
     }).encode()
