@@ -289,25 +289,25 @@ def _launch(node: Node, jars: Path) -> None:
 
 def _wait_until_up(nodes: Sequence[Node]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    waiting = list(nodes)
-    while waiting:
-        node = waiting[0]
-        if STARTED in node.log.read_text(errors="replace"):
-            waiting.pop(0)
-        elif node.pid() is None:
-            raise BusError(f"{node.log}: Kafka node {node.id} ended while starting: {_last_lines(node.log.read_text())}")
-        elif time.monotonic() > deadline:
-            raise BusError(f"{node.log}: Kafka node {node.id} did not start within {START_TIMEOUT_S:.0f} s: "
-                           f"{_last_lines(node.log.read_text())}")
-        else:
-            time.sleep(0.1)
+    while True:
+        logs = {node: node.log.read_text(errors="replace") for node in nodes}
+        waiting = [node for node, text in logs.items() if STARTED not in text]
+        if not waiting:
+            return
+        for node in waiting:
+            if node.pid() is None:
+                raise BusError(f"{node.log}: Kafka node {node.id} ended while starting: {_last_lines(logs[node])}")
+        if time.monotonic() > deadline:
+            raise BusError(f"{waiting[0].log}: Kafka node {waiting[0].id} did not start within {START_TIMEOUT_S:.0f} s: "
+                           f"{_last_lines(logs[waiting[0]])}")
+        time.sleep(0.1)
 
 
 def _require_free(port: int) -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
-        raise BusError(f"port {port} of 127.0.0.1 is taken ({os.strerror(error.errno)}); name another with --port, or end what "
+        raise BusError(f"port {port} of 127.0.0.1 is taken ({os.strerror(error.errno or 0)}); name another with --port, or end what "
                        "listens there") from error
 
 

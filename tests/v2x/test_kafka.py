@@ -1,0 +1,205 @@
+"""What only Kafka can do wrong: brokers that are not there, die, come back, or hold what other programs wrote."""
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+
+from data_specs.errors import BusError, MissingExtra
+from tests.v2x.test_buses import read
+from v2x.broker import DevelopmentBroker, free_ports
+from v2x.broker_jars import what_is_missing
+from v2x.kafka import KafkaBus, broker_trouble
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"topic.{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def own_broker():
+    """A broker that a test may kill."""
+    if missing := what_is_missing():
+        pytest.skip(missing)
+    with DevelopmentBroker() as started:
+        yield started
+
+
+def test_an_address_where_nobody_listens_is_named_at_once():
+    port, started = free_ports(1)[0], time.monotonic()
+    with pytest.raises(BusError, match=rf"kafka://127.0.0.1:{port}: no broker answers \(127.0.0.1:{port}: Connection refused\)"):
+        KafkaBus(f"127.0.0.1:{port}")
+    assert time.monotonic() - started < 5.0
+
+
+def test_a_host_that_does_not_exist_is_named():
+    with pytest.raises(BusError, match=r"no broker answers \(nowhere.invalid:9092: .*(not known|resolution)"):
+        KafkaBus("nowhere.invalid:9092")
+
+
+@pytest.mark.slow
+def test_a_listener_that_never_answers_is_given_up_within_five_seconds():
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        started = time.monotonic()
+        with pytest.raises(BusError, match=r"no answer within 4.0 s"):
+            KafkaBus(f"127.0.0.1:{mute.getsockname()[1]}")
+        assert time.monotonic() - started < 5.0
+
+
+def test_a_web_server_is_told_from_a_broker():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=_answer_once, args=(server, b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+        answering.start()
+        trouble = broker_trouble("127.0.0.1", server.getsockname()[1], 2.0)
+        answering.join()
+    assert trouble == "what listens there is not Kafka"
+
+
+def _answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(64)
+        connection.sendall(answer)
+
+
+def test_a_missing_client_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kafka", None)
+    with pytest.raises(MissingExtra, match=r"the Kafka bus needs the extra \[kafka\]: pip install 'roadweave\[kafka\]'"):
+        KafkaBus("127.0.0.1:9092")
+
+
+def test_the_clients_own_warnings_are_not_our_errors():
+    code = "from v2x.kafka import _client; _client()"
+    assert subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.kafka
+def test_what_other_programs_wrote_is_read_too(broker, topic):
+    import kafka
+
+    bus = KafkaBus(broker.bootstrap)
+    bus.create_topics([topic])
+    producer = kafka.KafkaProducer(bootstrap_servers=broker.bootstrap)
+    producer.send(topic, key=b"deleted", timestamp_ms=1_700_000_000_123)
+    producer.send(topic, b"value", headers=[("time_ns", b"soon")], timestamp_ms=1_700_000_000_124)
+    producer.close()
+    records = read(bus.subscribe([topic]), 2)
+    assert [(r.key, r.value, r.time_ns) for r in records] == [
+        ("deleted", b"", 1_700_000_000_123_000_000), ("", b"value", 1_700_000_000_124_000_000)]
+    bus.close()
+
+
+@pytest.mark.kafka
+def test_a_key_stays_in_one_partition_and_in_order(broker, topic):
+    bus = KafkaBus(broker.bootstrap, partitions=3)
+    for i in range(300):
+        bus.publish(topic, b"%d" % i, key=f"crossing-{i % 7}", time_ns=i)
+    bus.flush()
+    records = read(bus.subscribe([topic]), 300)
+    assert len({r.partition for r in records}) == 3
+    for key in {r.key for r in records}:
+        mine = [r for r in records if r.key == key]
+        assert len({r.partition for r in mine}) == 1
+        assert [r.time_ns for r in mine] == sorted(r.time_ns for r in mine)
+    bus.close()
+
+
+@pytest.mark.kafka
+def test_a_group_shares_its_partitions_and_takes_over_what_a_member_leaves(broker, topic):
+    bus = KafkaBus(broker.bootstrap, partitions=4)
+    bus.create_topics([topic])
+    first, second = (bus.subscribe([topic], group=f"g-{topic}") for _ in range(2))
+    deadline = time.monotonic() + 20.0
+    while not (len(first._consumer.assignment()) == len(second._consumer.assignment()) == 2) and time.monotonic() < deadline:
+        first.poll(timeout_s=0.1)
+        second.poll(timeout_s=0.1)
+    for i in range(40):
+        bus.publish(topic, b"%d" % i, key=f"crossing-{i % 8}", time_ns=i)
+    bus.flush()
+    mine, theirs = read(first, 40, patience=5), read(second, 40, patience=5)
+    assert {r.partition for r in mine}.isdisjoint({r.partition for r in theirs})
+    assert sorted(r.time_ns for r in mine + theirs) == list(range(40))
+    first.commit()
+    second.close()  # without a commit: what it had read is read again by the one that is left
+    again = read(first, len(theirs))
+    assert sorted(r.time_ns for r in again) == sorted(r.time_ns for r in theirs)
+    bus.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_records_and_places_outlive_a_restart_of_the_broker(own_broker, topic):
+    bus = KafkaBus(own_broker.bootstrap)
+    reader = bus.subscribe([topic], group="worker")
+    for i in range(5):
+        bus.publish(topic, b"%d" % i, key="k", time_ns=i)
+    bus.flush()
+    assert [r.time_ns for r in read(reader, 5)] == list(range(5))
+    reader.commit()
+    bus.publish(topic, b"5", key="k", time_ns=5)
+    bus.flush()
+    own_broker.kill()
+    own_broker.restart()
+    assert [r.time_ns for r in read(KafkaBus(own_broker.bootstrap).subscribe([topic], group="other"), 6)] == list(range(6))
+    reader.close()
+    assert [r.time_ns for r in read(bus.subscribe([topic], group="worker"), 1)] == [5]
+    bus.publish(topic, b"6", key="k", time_ns=6)
+    bus.flush()
+    bus.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_when_the_broker_is_gone_publishing_flushing_and_reading_say_so_within_seconds(own_broker, topic):
+    bus = KafkaBus(own_broker.bootstrap)
+    reader = bus.subscribe([topic])
+    bus.publish(topic, b"x", key="k", time_ns=1)
+    bus.flush()
+    assert len(read(reader, 1)) == 1
+    own_broker.kill()
+    started = time.monotonic()
+    bus.publish(topic, b"lost", key="k", time_ns=2)
+    with pytest.raises(BusError, match=rf"kafka://{own_broker.bootstrap}: cannot flush: "):
+        bus.flush(timeout_s=1.0)
+    with pytest.raises(BusError, match=rf"kafka://{own_broker.bootstrap}: no broker has answered for \d s"):
+        while time.monotonic() - started < 15.0:
+            reader.poll(timeout_s=0.5)
+    assert time.monotonic() - started < 6.5
+    with pytest.raises(BusError, match=r"no broker has answered"):
+        while time.monotonic() - started < 15.0:
+            bus.publish(topic, b"lost", key="k", time_ns=3)
+            time.sleep(0.1)
+    assert time.monotonic() - started < 7.5
+    closing = time.monotonic()
+    with pytest.raises(BusError, match="cannot close"):
+        bus.close()
+    assert time.monotonic() - closing < 8.0
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_three_nodes_lose_and_double_nothing_when_the_leader_is_killed(topic):
+    if missing := what_is_missing():
+        pytest.skip(missing)
+    with DevelopmentBroker(nodes=3) as cluster:
+        bus = KafkaBus(cluster.bootstrap)
+        bus.create_topics([topic])
+        leader = bus._producer._metadata.leader_for_partition
+        bus.publish(topic, b"0", key="k", time_ns=0)
+        bus.flush()
+        node = leader(bus._kafka.TopicPartition(topic, 0))
+        for i in range(1, 600):
+            if i == 200:
+                cluster.kill(node)
+            bus.publish(topic, b"%d" % i, key="k", time_ns=i)
+            time.sleep(0.002)
+        bus.flush(timeout_s=20.0)
+        reader = bus.subscribe([topic])
+        assert [int(r.value) for r in read(reader, 600, patience=100)] == list(range(600))
+        bus.close()
