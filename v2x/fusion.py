@@ -117,12 +117,10 @@ def refuse(state: FusionState, publisher: str) -> FusionState:
 def roadside_in_map(message: RoadsideMessage, origin: GeoPoint) -> ObjectList:
     """A message's objects in `map`, said to come from its publisher.
 
-    The axes at the message's reference position and at the origin are taken as parallel: within 10 km they differ by less
-    than 0.1 degree. An unknown altitude counts as that of the origin.
+    The axes at the message's reference position and at the origin are taken as parallel (within 10 km they lean less than
+    0.1 degree): so an unmeasured height leaves the doubts in the plane alone.
     """
-    place = message.position
-    altitude_m = place.altitude_m if np.isfinite(place.altitude_m) else origin.altitude_m
-    position_m = map_from_geo(origin, np.array([[place.latitude_deg, place.longitude_deg, altitude_m]]))[0]
+    position_m = map_from_geo(origin, [message.position])[0]
     objects = message.objects.transformed(SE3("map", message.objects.boxes.frame, np.eye(3), position_m))
     return replace(objects, source=message.header.publisher)
 
