@@ -46,16 +46,10 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace a drive's manifest in one step: whoever reads it sees the old one or the new one."""
-    info = manifest.info
-    altitude_m = info.origin.altitude_m
     content = {
         "format": FORMAT, "format_version": FORMAT_VERSION, "state": manifest.state, "generation": manifest.generation,
-        "drive_id": info.drive_id,
-        "origin": [info.origin.latitude_deg, info.origin.longitude_deg, None if altitude_m != altitude_m else altitude_m],
-        "start_ns": int(info.start_ns), "end_ns": int(info.end_ns),
-        "topics": {name: {"kind": topic.kind, "count": topic.count} for name, topic in sorted(info.topics.items())},
         "files": [{"name": f.name, "topic": f.topic, "kind": f.kind, "bytes": f.bytes} for f in manifest.files],
-        "site": info.site.to_dict(), "importer": info.importer, "notes": list(info.notes), "facts": dict(info.facts),
+        **info_to_dict(manifest.info),
     }
     aside = folder / f".{MANIFEST}.new"
     with aside.open("w", encoding="utf-8") as stream:
@@ -88,6 +82,31 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(path, f"{type(error).__name__} {error}", f"a manifest of drive format {FORMAT_VERSION}") from error
 
 
+def info_to_dict(info: DriveInfo) -> dict[str, Any]:
+    """A drive's description in plain JSON values, as a manifest and a bus hold it."""
+    altitude_m = info.origin.altitude_m
+    return {
+        "drive_id": info.drive_id,
+        "origin": [info.origin.latitude_deg, info.origin.longitude_deg, None if altitude_m != altitude_m else altitude_m],
+        "start_ns": int(info.start_ns), "end_ns": int(info.end_ns),
+        "topics": {name: {"kind": topic.kind, "count": topic.count} for name, topic in sorted(info.topics.items())},
+        "site": info.site.to_dict(), "importer": info.importer, "notes": list(info.notes), "facts": dict(info.facts),
+    }
+
+
+def info_from_dict(content: dict[str, Any], where: str) -> DriveInfo:
+    """The inverse of `info_to_dict`; KeyError, TypeError or ValueError where something is missing or of another kind."""
+    latitude_deg, longitude_deg, altitude_m = content["origin"]
+    return DriveInfo(
+        drive_id=content["drive_id"],
+        origin=GeoPoint(latitude_deg, longitude_deg, float("nan") if altitude_m is None else altitude_m),
+        start_ns=int(content["start_ns"]), end_ns=int(content["end_ns"]),
+        topics={name: TopicInfo(topic["kind"], int(topic["count"])) for name, topic in content["topics"].items()},
+        site=site_from_dict(content["site"], where), importer=content["importer"],
+        notes=tuple(content["notes"]), facts=content["facts"],
+    )
+
+
 def require_whole(folder: Path, manifest: Manifest) -> None:
     """Check that every file of a closed drive is there in full length; MissingInput or TruncatedInput names it and the byte."""
     for file in manifest.files:
@@ -113,15 +132,7 @@ def sync_folder(folder: Path) -> None:
 def _manifest(content: dict[str, Any], path: Path) -> Manifest:
     if content["state"] not in (RECORDING, CLOSED):
         raise SpecError(f"state: {content['state']!r}, expected {RECORDING!r} or {CLOSED!r}")
-    latitude_deg, longitude_deg, altitude_m = content["origin"]
-    info = DriveInfo(
-        drive_id=content["drive_id"],
-        origin=GeoPoint(latitude_deg, longitude_deg, float("nan") if altitude_m is None else altitude_m),
-        start_ns=int(content["start_ns"]), end_ns=int(content["end_ns"]),
-        topics={name: TopicInfo(topic["kind"], int(topic["count"])) for name, topic in content["topics"].items()},
-        site=site_from_dict(content["site"], str(path)), importer=content["importer"],
-        notes=tuple(content["notes"]), facts=content["facts"],
-    )
+    info = info_from_dict(content, str(path))
     files = tuple(DriveFile(f["name"], f["topic"], f["kind"], int(f["bytes"])) for f in content["files"])
     for file in files:
         if Path(file.name).name != file.name:

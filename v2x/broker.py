@@ -307,8 +307,8 @@ def _require_free(port: int) -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
-        raise BusError(f"port {port} of 127.0.0.1 is taken ({os.strerror(error.errno or 0)}); name another with --port, or end what "
-                       "listens there") from error
+        raise BusError(f"port {port} of 127.0.0.1 is taken ({os.strerror(error.errno or 0)}); name another with --port, or end "
+                       "what listens there") from error
 
 
 def _runs(pid: int, properties: Path) -> bool:
