@@ -1,0 +1,64 @@
+"""A small 2D residual encoder with a feature pyramid over a bird's-eye-view canvas.
+
+Sources: He et al., Deep Residual Learning (2016); Lin et al., Feature Pyramid Networks (2017), here with one output level.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvNormRelu(nn.Sequential):
+    """A 3x3 convolution, batch norm and ReLU; [b, i, h, w] to [b, o, h / stride, w / stride]."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out_channels),
+                         nn.ReLU(inplace=True))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; shape is kept."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNormRelu(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.norm(self.second(self.first(x))))
+
+
+class BevEncoder(nn.Module):
+    """Canvas [b, in_channels, h, w] to features [b, out_channels, h / 2, w / 2].
+
+    Each stage halves the resolution; the pyramid brings all stages back to the first one's. h and w must be multiples of
+    2 ** len(stage_channels).
+    """
+
+    stride = 2
+
+    def __init__(self, in_channels: int, stage_channels: Sequence[int], out_channels: int) -> None:
+        super().__init__()
+        widths = [in_channels, *stage_channels]
+        self.stages = nn.ModuleList(
+            nn.Sequential(ConvNormRelu(before, after, stride=2), ResidualBlock(after))
+            for before, after in pairwise(widths)
+        )
+        self.laterals = nn.ModuleList(nn.Conv2d(width, out_channels, 1) for width in stage_channels)
+        self.out_channels = out_channels
+        self.out = ConvNormRelu(out_channels, out_channels)
+
+    def forward(self, canvas: Tensor) -> Tensor:
+        levels = []
+        for stage in self.stages:
+            canvas = stage(canvas)
+            levels.append(canvas)
+        merged = self.laterals[-1](levels[-1])
+        for lateral, level in zip(reversed(self.laterals[:-1]), reversed(levels[:-1])):
+            merged = lateral(level) + F.interpolate(merged, scale_factor=2.0, mode="nearest")
+        return self.out(merged)

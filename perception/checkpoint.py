@@ -1,0 +1,95 @@
+"""Weights files: a detector in one safetensors file that says how to build it, written whole or not at all."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from data_specs.errors import InputError, MissingInput
+from perception.bev import BevEncoder
+from perception.config import DetectorConfig, detector_config_from_json
+from perception.detector import Detector
+from perception.head import CenterHead
+from perception.lidar import PillarEncoder
+
+FORMAT = "roadweave-lidar-1"
+SHIPPED = Path(__file__).parent / "weights"  # of the networks that come with Roadweave
+DEFAULT_WEIGHTS = SHIPPED / "lidar-nano.safetensors"
+
+
+def build_detector(config: DetectorConfig) -> Detector:
+    """A detector with fresh weights; they follow from torch's own seed."""
+    detector = Detector(
+        lidar=PillarEncoder(config.grid, config.pillar_channels), camera=None,
+        bev=BevEncoder(config.pillar_channels, config.stage_channels, config.feature_channels),
+        head=CenterHead(config.object_classes, config.feature_channels), name=config.name)
+    for parameter in detector.parameters():
+        if parameter.ndim == 4:  # as convolutions on CPU want them: twice as fast
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return detector
+
+
+def save_weights(path: Path, detector: Detector, config: DetectorConfig, facts: Mapping[str, Any]) -> None:
+    """Write weights, configuration and `facts` (plain JSON: what trained them, what they score) under a temporary name first."""
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {key: value.detach().contiguous().clone() for key, value in detector.state_dict().items()}
+    save_file(tensors, part, {"format": FORMAT, "config": config.to_json(), "facts": json.dumps(dict(facts))})
+    part.replace(path)
+
+
+def load_weights(path: Path) -> Detector:
+    """The detector of a weights file, ready to detect.
+
+    Raises MissingInput if there is no such file, InputError if it is not ours or its tensors do not fit, naming them.
+    """
+    tensors, metadata = _read(path)
+    detector = build_detector(detector_config_from_json(metadata["config"], str(path)))
+    require_fit(detector.state_dict(), tensors, str(path))
+    detector.load_state_dict(tensors)
+    return detector.eval()
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What a weights file says about its training and its scores."""
+    return json.loads(_read(path)[1].get("facts", "{}"))
+
+
+def require_fit(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor], where: str) -> None:
+    """Raise InputError unless both have the same names and shapes; a foreign or missing name is told with its nearest match."""
+    missing, foreign = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
+    if missing:
+        raise InputError(where, f"{len(missing)} tensors missing, first {missing[0]!r}{_near(missing[0], foreign)}",
+                         f"{len(wanted)} tensors")
+    if foreign:
+        raise InputError(where, f"{len(foreign)} foreign tensors, first {foreign[0]!r}{_near(foreign[0], wanted)}",
+                         f"{len(wanted)} tensors")
+    for name, tensor in wanted.items():
+        if got[name].shape != tensor.shape:
+            raise InputError(f"{where}: {name}", f"shape {tuple(got[name].shape)}", f"{tuple(tensor.shape)}")
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise MissingInput(path, "a weights file (safetensors)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        raise InputError(path, str(error), "a safetensors file") from error
+    if metadata.get("format") != FORMAT or "config" not in metadata:
+        raise InputError(path, f"format {metadata.get('format', 'none')!r}", f"{FORMAT!r} with its configuration")
+    return tensors, metadata
+
+
+def _near(name: str, among: Iterable[str]) -> str:
+    match = get_close_matches(name, list(among), n=1)
+    return f" (nearest: {match[0]!r})" if match else ""
