@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from data_specs.errors import InputError, MissingInput, RoadweaveError, UnknownFormat
-from perception.checkpoint import load_weights
+from perception.checkpoint import DEFAULT_WEIGHTS, load_weights
 from perception.pointpillars import PointPillars
 from perception.stage import ObjectDetector
 
@@ -36,6 +36,11 @@ def load_detector(path: Path, device: str = "auto") -> ObjectDetector:
             raise RoadweaveError(f"{path}: this network runs on the CPU alone, expected --device auto or cpu")
         return load_weights(path)
     raise UnknownFormat(path, f"a file that starts with {head[:4]!r}", "safetensors or a torch checkpoint (.pth)")
+
+
+def shipped_weights() -> Path:
+    """The weights that come with Roadweave."""
+    return DEFAULT_WEIGHTS
 
 
 def chosen_device(device: str) -> str:

@@ -6,6 +6,7 @@ which is the LiDAR's frame. KITTI says when none of them was taken, where, or ho
 """
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -47,12 +48,12 @@ class KittiImporter:
 
     def describe(self) -> DriveInfo:
         """Frame names and calibrations stand in `facts`; reads every calibration, so a wrong one is told at once."""
-        unique = list({id(c): c for c in self.calibrations}.values())
-        row_of = {id(calibration): row for row, calibration in enumerate(unique)}
+        texts = [json.dumps(calibration.to_json()) for calibration in self.calibrations]
+        row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         facts = {
             "frames": self.frames, "first_ns": FIRST_NS, "step_ns": STEP_NS,
-            "calibrations": [calibration.to_json() for calibration in unique],
-            "calibration_of_frame": [row_of[id(calibration)] for calibration in self.calibrations],
+            "calibrations": [json.loads(text) for text in row_of],
+            "calibration_of_frame": [row_of[text] for text in texts],
         }
         return DriveInfo(f"kitti-{self.folder.name}-{len(self.frames)}", GeoPoint(0.0, 0.0, 0.0), FIRST_NS,
                          FIRST_NS + (len(self.frames) - 1) * STEP_NS, {}, Site((), ()), "kitti", NOTES, facts)
