@@ -15,6 +15,27 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 BrokerFolder = Annotated[Path, typer.Option("--dir", help="Where the broker keeps its settings, logs and data.")]
 
 
+@app.command()
+def fuse(drive: Annotated[Path, typer.Argument(help="A drive: a folder with a drive.json.")], as_json: Json = False) -> None:
+    """Fuse a drive's vehicle objects with its roadside messages: adds fused.tracks, roadside.objects and rsu.health.
+
+    What a roadside unit found is turned into CPM messages first, where the drive has none.
+    """
+    from replay.console import print_json, print_table
+    from v2x.fuse import fuse_drive
+
+    fused = fuse_drive(drive)
+    if as_json:
+        print_json({"topics": {topic: {"events": count, "objects": fused.objects[topic]}
+                               for topic, count in fused.events.items()},
+                    "encoded_octets": fused.encoded_octets, "dropped": fused.dropped})
+        return
+    notes = [f"{fused.encoded_octets} octets of CPM encoded and decoded"] if fused.encoded_octets else []
+    notes += [f"{fused.dropped} events came too late or twice and were dropped"] if fused.dropped else []
+    print_table(f"fused: {drive}", ["topic", "events", "objects"],
+                [(topic, fused.events[topic], fused.objects[topic]) for topic in sorted(fused.events)], notes)
+
+
 @broker_app.command("start")
 def broker_start(nodes: Annotated[int, typer.Option(help="1, or 3 to try failures.")] = 1,
                  port: Annotated[int, typer.Option(help="Of the first node; the others follow.")] = 29092,

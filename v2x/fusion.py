@@ -34,13 +34,14 @@ _PATIENCE_EVENTS = 100  # roadside messages without a word from the vehicle befo
 class FusionConfig:
     """`expected` names the sources that are waited for; others join when they are first heard.
 
-    With `in_order`, each source is trusted to send in the order of its own times (a bus keeps the order of a key), so an
-    event is released as soon as every source has passed it; without, only the lateness bound releases.
+    With `in_order`, each source is trusted to send in the order of its own times but for `disorder_ns` (a bus keeps the order
+    of a key), so an event is released as soon as every source has passed it; without, only the lateness bound releases.
     """
 
     origin: GeoPoint
     expected: tuple[str, ...] = ()
     in_order: bool = False
+    disorder_ns: int = 100_000_000
     lateness_ns: int = 500_000_000
     silent_after_ns: int = 5_000_000_000  # a source that lags this much is no longer waited for
     oldest_object_s: float = 2.0  # an object measured longer before its message is left out
@@ -171,7 +172,7 @@ def _horizon_ns(state: FusionState, config: FusionConfig) -> int | None:
     if any(latest is None for latest in waited_for.values()):
         return bound_ns
     passed = [latest for latest in waited_for.values() if latest is not None and latest > measure_ns - config.silent_after_ns]
-    return max(bound_ns, min(passed))
+    return max(bound_ns, min(passed) - config.disorder_ns)
 
 
 def _release_before(state: FusionState, end_ns: int, config: FusionConfig) -> tuple[FusionState, list[Event]]:
