@@ -11,10 +11,8 @@ import uuid
 from collections.abc import Iterable, Iterator
 
 from data_specs.errors import BusError
-from data_specs.messages import RoadsideMessage
 from replay.bus import Bus
 from replay.drive import (
-    EGO_POSES,
     FUSED_TRACKS,
     ROADSIDE_MESSAGES,
     ROADSIDE_OBJECTS,
@@ -23,10 +21,10 @@ from replay.drive import (
     DriveInfo,
     Event,
 )
+from v2x.looped import PLAYED_TOPICS, arrival_ns
 from v2x.records import bus_key, from_bus_record, to_bus_record
 from v2x.worker import FusionWorker
 
-PUBLISHED = (VEHICLE_OBJECTS, ROADSIDE_MESSAGES, EGO_POSES)
 ANSWERED = (FUSED_TRACKS, ROADSIDE_OBJECTS, RSU_HEALTH)
 FUSED_FROM = (VEHICLE_OBJECTS, ROADSIDE_MESSAGES)  # what the worker itself reads
 
@@ -45,9 +43,9 @@ class BusFusion:
 
     def process(self, event: Event) -> Iterable[Event]:
         """Publish what has arrived by the event's time, let the worker work, and hand on what it has answered so far."""
-        if event.topic in PUBLISHED:
+        if event.topic in PLAYED_TOPICS:
             self._sequence += 1
-            heapq.heappush(self._in_the_air, (_arrival_ns(event), self._sequence, event))
+            heapq.heappush(self._in_the_air, (arrival_ns(event), self._sequence, event))
         self._land(event.time_ns)
         self.worker.step()
         return list(self._read())
@@ -82,9 +80,3 @@ class BusFusion:
     def _require_time(self, deadline: float, so_far: str) -> None:
         if time.monotonic() > deadline:
             raise BusError(f"the bus is slow or has lost records: {so_far} within {self._patience_s:.0f} s")
-
-
-def _arrival_ns(event: Event) -> int:
-    if isinstance(event.payload, RoadsideMessage):
-        return max(event.payload.header.received_ns, event.time_ns)
-    return event.time_ns
