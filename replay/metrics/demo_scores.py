@@ -65,18 +65,19 @@ def score_sources(drive: Drive) -> dict[str, SourceScores]:
     for source in SOURCES:
         if any(source in moment.objects for moment in moments):
             lists = [moment.objects.get(source, ObjectList.empty("map", source)) for moment in moments]
-            scores[source] = score_lists([said[_near(said, place)] for said, place in zip(lists, places)], truths)
+            near = [said[_near(said, place)] for said, place in zip(lists, places)]
+            scores[source] = score_lists(near, truths, [hidden_from_ego(truth, place.translation_m)
+                                                        for truth, place in zip(truths, places)])
     return scores
 
 
-def score_lists(lists: Sequence[ObjectList], truths: Sequence[Truth]) -> SourceScores:
-    """Scores of one source's lists, one a moment, against the truths of the same moments."""
+def score_lists(lists: Sequence[ObjectList], truths: Sequence[Truth], hidden: Sequence[Array]) -> SourceScores:
+    """Scores of one source's lists, one a moment, against the truths of the same moments and the masks of the hidden ones."""
     classes = _classes(truths)
     ap = {cls: float(np.mean([average_precision(lists, truths, cls, distance_m) for distance_m in DISTANCES_M]))
           for cls in classes}
     cut = best_f1_score(lists, truths, classes, MATCH_M)
     kept = [said[said.score >= cut] for said in lists]
-    hidden = [hidden_from_ego(truth) & ~truth.ignore for truth in truths]
     found_hidden, hidden_count, errors_m = 0, int(sum(mask.sum() for mask in hidden)), []
     for cls in classes:
         rows, distance_m = _matches(kept, truths, cls)
