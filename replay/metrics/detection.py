@@ -1,0 +1,228 @@
+"""nuScenes detection metrics: AP by distance of centres, true-positive errors, mAP and NDS.
+
+AP is the mean over recalls 0.11, 0.12 .. 1 of max(precision - 0.1, 0) / 0.9, a fraction; precision is interpolated linearly
+between the detections. True-positive errors (translation m, 1 - scale IoU, orientation rad, velocity m/s, attribute) are
+cumulative means along the scores at 2 m, averaged from recall 0.11 to the highest reached, 1 if that is 0.1 or less.
+NDS = (5 mAP + sum of max(0, 1 - mean error)) / 10. Empty case: a class without truth has AP 0 and errors 1 in mAP and NDS,
+as nuScenes counts it, and AP NaN by itself.
+Source: nuScenes detection task, configuration detection_cvpr_2019. Objects here carry no attribute, so AAE is always 1; there
+is no bike-rack filter (info-v2 pickles hold no racks), and a truth's points are the LiDAR's alone.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from data_specs.arrays import Array
+from data_specs.boxes import wrap_rad
+from data_specs.errors import InputError
+from data_specs.objects import NUSCENES_CLASSES, ObjectClass, ObjectList, Truth
+from data_specs.pose import EgoPose
+from data_specs.results import RunResult, Score
+from replay.drive import EGO_POSES, TRUTH, VEHICLE_OBJECTS, Drive
+from replay.metrics.matching import Flat, by_score, flatten, match_greedily, near_ignored
+
+RECALLS = np.linspace(0.0, 1.0, 101)
+ERRORS = ("ATE", "ASE", "AOE", "AVE", "AAE")
+ERROR_UNITS = ("m", "1", "rad", "m/s", "1")
+_NEAR, _MIDDLE, _FAR = 30.0, 40.0, 50.0
+RANGE_M: dict[ObjectClass, float] = {
+    **dict.fromkeys((ObjectClass.CAR, ObjectClass.TRUCK, ObjectClass.BUS, ObjectClass.TRAILER,
+                     ObjectClass.CONSTRUCTION_VEHICLE), _FAR),
+    **dict.fromkeys((ObjectClass.PEDESTRIAN, ObjectClass.MOTORCYCLE, ObjectClass.BICYCLE), _MIDDLE),
+    **dict.fromkeys((ObjectClass.TRAFFIC_CONE, ObjectClass.BARRIER), _NEAR),
+}
+_UNDEFINED = {ObjectClass.TRAFFIC_CONE: (2, 3, 4), ObjectClass.BARRIER: (3, 4)}  # errors that mean nothing for a class
+
+
+@dataclass(frozen=True)
+class DetectionProtocol:
+    """What nuScenes fixes."""
+
+    distances_m: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    error_distance_m: float = 2.0
+    range_m: dict[ObjectClass, float] = field(default_factory=lambda: dict(RANGE_M))
+    max_objects: int = 500  # a sample
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Detections of one class by descending score: whether each was right, and the truths there were to find."""
+
+    score: Array  # f8 [n]
+    right: Array  # bool [n]
+    truths: int
+
+    @property
+    def recall(self) -> Array:
+        return np.cumsum(self.right) / self.truths if self.truths else np.full(len(self.right), np.nan)
+
+    @property
+    def precision(self) -> Array:
+        return np.cumsum(self.right) / np.arange(1, len(self.right) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """One class: AP at each distance (0 without truth) and the five errors (NaN where they mean nothing)."""
+
+    ap: Array  # f8 [distances]
+    errors: Array  # f8 [5]
+    truths: int
+
+
+def precision_recall(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass, distance_m: float) -> Curve:
+    """Match the k-th predictions with the k-th truths; a detection nearest to nothing but an ignored truth counts as neither."""
+    made, wanted = flatten(predictions, cls), flatten(truths, cls)
+    return _curve(made, wanted, distance_m)[0]
+
+
+def average_precision(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass, distance_m: float) -> float:
+    """AP of one class at one distance, 0 to 1; NaN if there is no truth to find. One list a sample, in the same frame."""
+    curve = precision_recall(predictions, truths, cls, distance_m)
+    return _ap(curve) if curve.truths else float("nan")
+
+
+def best_f1_score(predictions: Sequence[ObjectList], truths: Sequence[Truth], classes: Sequence[ObjectClass],
+                  distance_m: float) -> float:
+    """The score above or at which the detections of all classes together have their best F1; 1 if there are none."""
+    curves = [precision_recall(predictions, truths, cls, distance_m) for cls in classes]
+    score = np.concatenate([curve.score for curve in curves])
+    right = np.concatenate([curve.right for curve in curves])
+    total = sum(curve.truths for curve in curves)
+    if not len(score) or not total:
+        return 1.0
+    order = np.argsort(-score, kind="stable")
+    score, found = score[order], np.cumsum(right[order])
+    f1 = 2 * found / (np.arange(1, len(score) + 1) + total)
+    last_of_score = np.append(score[1:] != score[:-1], True)  # a threshold takes all detections of equal score or none
+    return float(score[np.argmax(np.where(last_of_score, f1, -1.0))])
+
+
+def class_result(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass,
+                 protocol: DetectionProtocol) -> ClassResult:
+    """AP and errors of one class."""
+    made, wanted = flatten(predictions, cls), flatten(truths, cls)
+    distances_m = (*protocol.distances_m, protocol.error_distance_m)
+    matched = match_greedily(made, wanted, distances_m)
+    order = by_score(made)
+    curves = [Curve(made.score[order], found[order] >= 0, len(wanted)) for found in matched]
+    errors = _errors(curves[-1], made, wanted, matched[-1][order], order, cls)
+    errors[list(_UNDEFINED.get(cls, ()))] = np.nan
+    return ClassResult(np.array([_ap(curve) for curve in curves[:-1]]), errors, len(wanted))
+
+
+def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: DetectionProtocol | None = None) -> RunResult:
+    """Score a drive's detections against its truth; InputError if it has none of either, or more boxes than allowed."""
+    protocol = protocol or DetectionProtocol()
+    predictions, truths = _filtered(drive, topic, protocol)
+    results = {cls: class_result(predictions, truths, cls, protocol) for cls in NUSCENES_CLASSES.values()}
+    count = sum(result.truths for result in results.values())
+    mean_ap = float(np.mean([result.ap.mean() for result in results.values()]))
+    errors = np.nanmean([result.errors for result in results.values()], axis=0)
+    nds = (5.0 * mean_ap + float(np.maximum(0.0, 1.0 - errors).sum())) / 10.0
+    present = [result.ap.mean() for result in results.values() if result.truths]
+    scores = [Score("mAP", mean_ap, "1", "all", count), Score("NDS", nds, "1", "all", count),
+              Score("mAP_present", float(np.mean(present)) if present else float("nan"), "1", "all", count)]
+    scores += [Score(f"m{name}", float(error), unit, "all", count) for name, error, unit in zip(ERRORS, errors, ERROR_UNITS)]
+    for cls, result in results.items():
+        values = [("AP", float(result.ap.mean()), "1")]
+        values += [(f"AP_{distance_m}", float(ap), "1") for distance_m, ap in zip(protocol.distances_m, result.ap)]
+        values += [(name, float(error), unit) for name, error, unit in zip(ERRORS, result.errors, ERROR_UNITS)]
+        for name, value, unit in values:
+            known = value if result.truths else float("nan")
+            scores.append(Score(f"{cls.title}_{name}", known, unit, cls.title, result.truths))
+    return RunResult("nuscenes", (drive.info.drive_id,), tuple(scores))
+
+
+def _filtered(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[list[ObjectList], list[Truth]]:
+    """Detections and truths at each moment of truth, within each class's range of the ego; truths without a point dropped."""
+    ego_m: dict[int, Array] = {}
+    truths: dict[int, Truth] = {}
+    found: dict[int, ObjectList] = {}
+    for event in drive.events(topics=[EGO_POSES, TRUTH, topic]):
+        match event.payload:
+            case EgoPose():
+                ego_m[event.time_ns] = event.payload.map_from_ego.translation_m
+            case Truth():
+                truths[event.time_ns] = event.payload
+            case ObjectList():
+                found[event.time_ns] = event.payload
+    name = drive.info.drive_id
+    for what, events in ((TRUTH, truths), (topic, found), (EGO_POSES, ego_m)):
+        if not events:
+            raise InputError(f"drive {name}", f"no {what}", f"{TRUTH}, {EGO_POSES} and {topic}",
+                             "run 'roadweave perceive' first" if what == topic else "")
+    kept_found, kept_truths = [], []
+    for time_ns, truth in truths.items():
+        objects = found.get(time_ns) or ObjectList.empty("map", topic)
+        if len(objects) > protocol.max_objects:
+            raise InputError(f"drive {name}, {topic} at {time_ns}", f"{len(objects)} objects",
+                             f"at most {protocol.max_objects} a sample")
+        if time_ns not in ego_m:
+            raise InputError(f"drive {name}, {TRUTH} at {time_ns}", "no ego pose of that time", f"one in {EGO_POSES}")
+        kept_found.append(objects[_in_range(objects, ego_m[time_ns], protocol)])
+        held = truth.points_in_box != 0  # unknown (-1) counts as held
+        kept_truths.append(truth[_in_range(truth.objects, ego_m[time_ns], protocol) & held & ~truth.ignore])
+    return kept_found, kept_truths
+
+
+def _in_range(objects: ObjectList, ego_m: Array, protocol: DetectionProtocol) -> Array:
+    offset_m = objects.boxes.center_m[:, :2] - ego_m[:2]
+    limit_m = np.array([protocol.range_m.get(cls, 0.0) for cls in ObjectClass])[objects.label]
+    return np.sqrt((offset_m * offset_m).sum(axis=1)) < limit_m
+
+
+def _curve(made: Flat, wanted: Flat, distance_m: float) -> tuple[Curve, Array]:
+    counted = wanted[~wanted.ignore]
+    matched = match_greedily(made, counted, [distance_m])[0]
+    if wanted.ignore.any():
+        kept = (matched >= 0) | ~near_ignored(made, wanted, distance_m)
+        made, matched = made[kept], matched[kept]
+    order = by_score(made)
+    return Curve(made.score[order], matched[order] >= 0, len(counted)), matched
+
+
+def _ap(curve: Curve) -> float:
+    if not curve.truths or not curve.right.any():
+        return 0.0
+    precision = np.interp(RECALLS, curve.recall, curve.precision, right=0.0)
+    return float(np.maximum(precision[11:] - 0.1, 0.0).mean() / 0.9)
+
+
+def _errors(curve: Curve, made: Flat, wanted: Flat, matched: Array, order: Array, cls: ObjectClass) -> Array:
+    """The five errors [5] of one class; `matched` rows of `wanted` in the order of the curve."""
+    if not curve.truths or not curve.right.any():
+        return np.ones(5)
+    score_at = np.interp(RECALLS, curve.recall, curve.score, right=0.0)
+    reached = int(np.flatnonzero(score_at)[-1]) if score_at.any() else 0
+    if reached < 11:
+        return np.ones(5)
+    rows, truth_rows = order[curve.right], matched[curve.right]
+    each = _pair_errors(made[rows], wanted[truth_rows], cls)
+    score = curve.score[curve.right]
+    along = [np.interp(score_at[::-1], score[::-1], _running_mean(error)[::-1])[::-1] for error in each]
+    return np.array([error[11:reached + 1].mean() for error in along])
+
+
+def _pair_errors(made: Flat, wanted: Flat, cls: ObjectClass) -> list[Array]:
+    """Translation, scale, orientation, velocity and attribute error of matched pairs, [n] each; NaN = cannot say."""
+    offset_m = made.center_m[:, :2] - wanted.center_m[:, :2]
+    shared = np.minimum(made.size_lwh_m, wanted.size_lwh_m).prod(axis=1)
+    union = made.size_lwh_m.prod(axis=1) + wanted.size_lwh_m.prod(axis=1) - shared
+    turn_rad = wrap_rad(wanted.yaw_rad - made.yaw_rad)
+    if cls == ObjectClass.BARRIER:  # looks the same from both sides
+        turn_rad = (turn_rad + np.pi / 2) % np.pi - np.pi / 2
+    return [np.linalg.norm(offset_m, axis=1), 1.0 - shared / union, np.abs(turn_rad),
+            np.linalg.norm(made.velocity_mps - wanted.velocity_mps, axis=1), np.full(len(made), np.nan)]
+
+
+def _running_mean(values: Array) -> Array:
+    """Mean of the values so far, leaving NaN out; ones if all are NaN, 0 before the first that is not."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return np.ones(len(values))
+    count = np.cumsum(known)
+    return np.divide(np.nancumsum(values), count, out=np.zeros(len(values)), where=count != 0)
