@@ -15,6 +15,18 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 BrokerFolder = Annotated[Path, typer.Option("--dir", help="Where the broker keeps its settings, logs and data.")]
 
 
+@import_app.command("pcap")
+def import_pcap(source: Annotated[Path, typer.Argument(help="An Ethernet capture of V2X radio packets (classic pcap).")],
+                drive: Annotated[Path, typer.Argument(help="The drive to make: a folder that does not exist yet.")],
+                as_json: Json = False) -> None:
+    """A radio capture: its collective perception messages, unwrapped from GeoNetworking."""
+    from replay.commands import show_info
+    from replay.recorder import import_drive
+    from v2x.importers import PcapImporter
+
+    show_info(import_drive(PcapImporter(source), drive), drive, as_json)
+
+
 @app.command()
 def fuse(drive: Annotated[Path, typer.Argument(help="A drive: a folder with a drive.json.")], as_json: Json = False) -> None:
     """Fuse a drive's vehicle objects with its roadside messages: adds fused.tracks, roadside.objects and rsu.health.
