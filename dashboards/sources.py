@@ -4,18 +4,15 @@ Both run in daemon threads of the dashboard, say on the feed how the link is, an
 """
 from __future__ import annotations
 
-import heapq
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from dashboards.feed import LiveFeed
 from dashboards.load import Library
 from data_specs.errors import RoadweaveError
-from data_specs.messages import RoadsideMessage
-from replay.bus import MemoryBus, Subscription
+from replay.bus import Bus, MemoryBus, Subscription
 from replay.console import say
 from replay.drive import (
     EGO_POSES,
@@ -25,14 +22,12 @@ from replay.drive import (
     RSU_HEALTH,
     VEHICLE_OBJECTS,
     Drive,
-    Event,
 )
 
-PLAYED_TOPICS = (EGO_POSES, VEHICLE_OBJECTS, ROADSIDE_MESSAGES)
-LIVE_TOPICS = (*PLAYED_TOPICS, ROADSIDE_OBJECTS, FUSED_TRACKS, RSU_HEALTH)
+LIVE_TOPICS = (EGO_POSES, VEHICLE_OBJECTS, ROADSIDE_MESSAGES, ROADSIDE_OBJECTS, FUSED_TRACKS, RSU_HEALTH)
 RETRY_S = 1.0
 POLL_S = 0.1
-BETWEEN_ROUNDS_S = 1.0
+BETWEEN_ROUNDS_S = 0.2
 
 
 def start(watch: Callable[[threading.Event], None]) -> threading.Event:
@@ -42,13 +37,11 @@ def start(watch: Callable[[threading.Event], None]) -> threading.Event:
     return stop
 
 
-def watch_bus(feed: LiveFeed, url: str, stop: threading.Event) -> None:
+def watch_bus(feed: LiveFeed, open_bus: Callable[[], Bus], stop: threading.Event) -> None:
     """Feed what a broker carries from now on; when it goes away, say so on the feed and try again until it is back."""
-    from v2x.buses import open_bus
-
     while not stop.is_set():
         try:
-            bus = open_bus(url)
+            bus = open_bus()
             try:
                 subscription = bus.subscribe(LIVE_TOPICS, from_start=False)
                 feed.link("up")
@@ -83,66 +76,27 @@ def replay_forever(feed: LiveFeed, drive: Drive, stop: threading.Event) -> None:
 
 
 def replay_once(feed: LiveFeed, drive: Drive, stop: threading.Event, speed: float = 1.0) -> None:
-    """One round: a thread publishes in real time, another runs the worker, this one feeds what the bus then carries."""
-    from v2x.worker import FusionWorker
+    """One round: a thread plays and fuses the drive on a bus in memory, this one feeds what that bus then carries."""
+    from v2x.looped import play_lap
 
-    bus, done = MemoryBus(), threading.Event()
+    bus = MemoryBus()
     subscription = bus.subscribe(LIVE_TOPICS)
-    worker = FusionWorker(bus, drive.info)
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            while not done.is_set():
-                worker.step(POLL_S)
-        except RoadweaveError as error:
-            failed.append(error)
+    failed: list[Exception] = []
 
     def play() -> None:
         try:
-            publish(bus, drive, stop, speed)
+            play_lap(bus, drive, stop, speed)
         except (RoadweaveError, OSError) as error:
             failed.append(error)
-        finally:
-            done.set()
 
-    threads = [threading.Thread(target=job, daemon=True) for job in (work, play)]
-    for thread in threads:
-        thread.start()
-    while not (done.is_set() or failed):
+    player = threading.Thread(target=play, name="live-replay", daemon=True)
+    player.start()
+    while player.is_alive():
         drain(subscription, feed, POLL_S)
-    done.set()
-    for thread in threads:
-        thread.join(5.0)
+    drain(subscription, feed, 0.0)
     bus.close()
     if failed:
         raise failed[0]
-
-
-def publish(bus: MemoryBus, drive: Drive, stop: threading.Event, speed: float = 1.0) -> None:
-    """Publish what the vehicle and the roadside units said, each when it arrived, at `speed` times real time."""
-    from v2x.records import bus_key, to_bus_record
-
-    began_s, first_ns = time.monotonic(), 0
-    for arrival_ns, event in by_arrival(drive.events(topics=PLAYED_TOPICS)):
-        first_ns = first_ns or arrival_ns
-        if stop.wait(max(0.0, began_s + (arrival_ns - first_ns) / 1e9 / speed - time.monotonic())):
-            return
-        record = to_bus_record(event, bus_key(drive.info, event))
-        bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
-
-
-def by_arrival(events: Iterable[Event]) -> Iterator[tuple[int, Event]]:
-    """(arrival, event) in order of arrival, of events in order of measurement: a message arrives when it was received."""
-    waiting: list[tuple[int, int, Event]] = []
-    for number, event in enumerate(events):
-        header = event.payload.header if isinstance(event.payload, RoadsideMessage) else None
-        heapq.heappush(waiting, (max(header.received_ns if header else 0, event.time_ns), number, event))
-        while waiting and waiting[0][0] <= event.time_ns:
-            arrival_ns, _, arrived = heapq.heappop(waiting)
-            yield arrival_ns, arrived
-    for arrival_ns, _, arrived in sorted(waiting, key=lambda item: item[:2]):
-        yield arrival_ns, arrived
 
 
 def drain(subscription: Subscription, feed: LiveFeed, timeout_s: float) -> int:

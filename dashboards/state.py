@@ -25,11 +25,11 @@ def prepare(drives: Path, bus_url: str | None, live_drive: Path | None) -> Serve
     """Open the folder of drives and start what feeds the Live page; raises before anything is started if either is refused."""
     library = Library(drives)
     if bus_url is not None:
-        from v2x.buses import require_shared_bus
+        from v2x.buses import open_bus, require_shared_bus
 
         require_shared_bus(bus_url, "dashboard")
         feed = LiveFeed()
-        sources.start(partial(sources.watch_bus, feed, bus_url))
+        sources.start(partial(sources.watch_bus, feed, partial(open_bus, bus_url)))
         return set_served(Served(library, feed, bus_url))
     chosen = live_drive or sources.first_fusible(library)
     if chosen is None:

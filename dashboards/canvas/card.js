@@ -27,6 +27,7 @@ function facts(box) {
   if (box.vx === box.vx) rows.push(["speed", `${Math.hypot(box.vx, box.vy).toFixed(1)} m/s`]);
   if (box.sigma === box.sigma) rows.push(["position ±", `${box.sigma.toFixed(2)} m`]);
   if (box.lidarPoints >= 0) rows.push(["LiDAR points", String(box.lidarPoints)]);
+  if (box.hidden) rows.push(["from the ego", "hidden"]);
   if (box.pixels >= 0) rows.push(["pixels seen", String(box.pixels)]);
   return rows;
 }

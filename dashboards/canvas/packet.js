@@ -22,6 +22,9 @@ export function unpack(buffer) {
 /** Columns of the "boxes" array, as dashboards/scene.py numbers them. */
 const COLUMNS = 16;
 
+/** A true object without a LiDAR return and with fewer visible pixels than this in every camera is hidden from the ego. */
+const HIDDEN_PIXELS = 25;
+
 /** One object per row of a scene's boxes. */
 export function boxesOf(packet, classes) {
   const { data } = packet.arrays.boxes;
@@ -34,6 +37,7 @@ export function boxesOf(packet, classes) {
       row, x: v[0], y: v[1], z: v[2], length: v[3], width: v[4], height: v[5], yaw: v[6], vx: v[7], vy: v[8],
       score: v[9], kind: classes[v[10]] ?? "unknown", layer: layers[v[11]], age: v[12], sigma: v[13],
       lidarPoints: v[14], pixels: v[15], id: ids[row],
+      hidden: v[14] === 0 && v[15] >= 0 && v[15] < HIDDEN_PIXELS,
     });
   }
   return boxes;

@@ -38,6 +38,7 @@ export class LayerList {
     button.setAttribute("aria-pressed", String(!this.hidden.has(layer.name)));
     const swatch = element(button, "span", "swatch");
     swatch.style.borderTop = `${Math.max(2, style.width * 1.4)}px ${style.dash ? "dashed" : "solid"} ${css(style.rgb)}`;
+    if (layer.kind === "truth") button.title = "A cross marks what is hidden from the ego: no LiDAR return, under 25 pixels in any camera";
     element(button, "span", "name", layer.kind === "roadside" ? `roadside ${layer.name}` : layer.name);
     const row = { button, count: element(button, "span", "count") };
     button.addEventListener("click", () => {

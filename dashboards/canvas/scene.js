@@ -212,6 +212,7 @@ function drawBox(batch, box, lit, tilted) {
   const width = style.width * (lit ? 1.8 : 1), alpha = lit ? 1 : 0.55 + 0.45 * Math.min(1, box.score * 1.2);
   if (style.fill || lit) batch.fill(corners.slice(0, 4), style.rgb, style.fill + (lit ? 0.2 : 0));
   for (const [from, to] of tilted ? EDGES : EDGES.slice(4, 8)) batch.line(corners[from], corners[to], style.rgb, alpha, width, style.dash);
+  if (box.hidden) for (const [from, to] of [[4, 6], [5, 7]]) batch.line(corners[from], corners[to], style.rgb, 0.7, 1.1);
   const c = Math.cos(box.yaw), s = Math.sin(box.yaw), top = box.z + box.height / 2;
   const front = (by) => [box.x + c * by, box.y + s * by, top];
   batch.line(front(box.length * 0.5), front(box.length * 0.5 + Math.min(1.2, box.length * 0.3)), style.rgb, alpha, width, 0);

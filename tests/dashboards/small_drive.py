@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from data_specs.boxes import Boxes3D
-from data_specs.messages import GeoPoint
+from data_specs.messages import GeoPoint, Header, RoadsideMessage
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
 from data_specs.sensors import CameraImage, CameraModel, PointCloud, Sample
@@ -17,13 +17,16 @@ from replay.drive import (
     EGO_POSES,
     EGO_SAMPLES,
     FUSED_TRACKS,
+    ROADSIDE_MESSAGES,
     ROADSIDE_OBJECTS,
     TRUTH,
     VEHICLE_OBJECTS,
     DriveInfo,
     Event,
 )
+from v2x.codecs import decode, encode
 
+WIRE_FORMAT = "etsi-cpm-2.1.1"
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
 ORIGIN = GeoPoint(48.137, 11.575, 520.0)
@@ -43,7 +46,7 @@ class SmallDrive:
         return DriveInfo("small", ORIGIN, START_NS, START_NS, {}, site, "test", notes=("Made by hand for a test.",))
 
     def __len__(self) -> int:
-        return self.steps * (6 if self.sensors else 5)
+        return self.steps * (7 if self.sensors else 6)
 
     def __iter__(self) -> Iterator[Event]:
         for step in range(self.steps):
@@ -54,6 +57,7 @@ class SmallDrive:
             yield Event(time_ns, EGO_POSES, EgoPose(time_ns, pose, np.array([5.0, 0.0, 0.0]), np.full((6, 6), np.nan)))
             truth = crossing_car(time_ns, step, "truth", 0.0)
             yield Event(time_ns, FUSED_TRACKS, crossing_car(time_ns, step, "fusion", 0.2))
+            yield roadside_message(time_ns, step)
             yield Event(time_ns, ROADSIDE_OBJECTS, crossing_car(time_ns, step, "rsu-1", -0.6))
             yield Event(time_ns, TRUTH, Truth.build(truth, points_in_box=np.array([40]), pixels_visible=np.array([900])))
             yield Event(time_ns, VEHICLE_OBJECTS, crossing_car(time_ns, step, "vehicle", 0.5))
@@ -64,6 +68,17 @@ def crossing_car(time_ns: int, step: int, source: str, off_m: float) -> ObjectLi
     boxes = Boxes3D("map", np.array([[5.0 + off_m, -12.0 + 0.8 * step, 0.8]]), np.array([[4.4, 1.9, 1.6]]), np.array([np.pi / 2]))
     return ObjectList.build(boxes, source, time_ns, np.array([ObjectClass.CAR], np.uint8), score=np.array([0.9]),
                             velocity_mps=np.array([[0.0, 8.0]]), track_id=np.array([7]))
+
+
+def roadside_message(time_ns: int, step: int) -> Event:
+    """The car as the unit reports it: real CPM octets, received 60 ms after they were generated."""
+    seen = crossing_car(time_ns, step, "rsu-1", -0.6).transformed(SE3("reference", "map", np.eye(3), np.zeros(3)))
+    seen = replace(seen, covariance=np.broadcast_to(np.diag([0.04, 0.04, 0.04, 0.01, 0.25, 0.25]), (1, 6, 6)))
+    header = Header("rsu-1", WIRE_FORMAT, time_ns, time_ns + 60_000_000, 0, 1, b"")
+    message = RoadsideMessage(header, 101, ORIGIN, seen, (), ())
+    raw = encode(message, WIRE_FORMAT)
+    read = decode(raw, WIRE_FORMAT, publisher="rsu-1", received_ns=header.received_ns)
+    return Event(time_ns, ROADSIDE_MESSAGES, replace(read, header=replace(read.header, generated_ns=time_ns)))
 
 
 def sample(time_ns: int, map_from_ego: SE3, step: int) -> Sample:
