@@ -185,5 +185,5 @@ def _colours(label: ObjectClass, rng: np.random.Generator) -> tuple[Array, Array
     if label is ObjectClass.TRUCK:
         box = np.array([0.7, 0.7, 0.68]) if rng.random() < 0.5 else rng.uniform(0.1, 0.6, 3)
         return _CAR_PAINT[rng.integers(len(_CAR_PAINT))] * shade, box
-    return rng.uniform(0.05, 0.7, 3), rng.uniform(0.03, 0.3, 3)
+    return 0.03 + 0.6 * rng.random(3) ** 2.2, 0.02 + 0.25 * rng.random(3) ** 2
 

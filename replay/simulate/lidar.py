@@ -45,7 +45,7 @@ class Beams:
 
 EGO_BEAMS = Beams(np.deg2rad(np.linspace(-30.67, 10.67, 32)), 1084)
 # Denser towards the horizon: a mast 6 m high sees the road 80 m out at 4 degrees down.
-MAST_BEAMS = Beams(np.deg2rad(-np.geomspace(62.0, 2.2, 48)), 900)
+MAST_BEAMS = Beams(np.deg2rad(-np.geomspace(60.0, 2.4, 40)), 800)
 
 
 @dataclass(frozen=True)

@@ -85,5 +85,5 @@ def draw_conditions(rng: np.random.Generator) -> Conditions:
         sun_azimuth_rad=float(rng.uniform(-np.pi, np.pi)),
         sun_elevation_rad=float(rng.uniform(0.5, 1.1)),
         exposure=float(rng.uniform(0.85, 1.15)),
-        haze_per_m=float(rng.uniform(0.0008, 0.004)),
+        haze_per_m=float(rng.uniform(0.0003, 0.002)),
     )

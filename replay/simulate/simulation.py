@@ -20,10 +20,13 @@ from data_specs.objects import ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
 from data_specs.sensors import CameraImage, Sample
 from data_specs.site import Crossing, Rsu, Site
-from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, DriveInfo, Event, TopicInfo
+from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, DriveInfo, Event, TopicInfo, rsu_objects, rsu_samples
+from replay.simulate.cameras import EGO_FROM_CAMERA, look, take_pictures
 from replay.simulate.lidar import EGO_BEAMS, EGO_FROM_LIDAR, LIDAR_TOP, Sweep, sweep
+from replay.simulate.roadside import IDS, RoadsideSensor, draw_traits
 from replay.simulate.scenarios import Scenario, random_stream, scenario_named
 from replay.simulate.scene import Scene, SceneBuilder
+from replay.simulate.shading import Light, with_lamps
 from replay.simulate.street import MAST_CORNERS_M
 from replay.simulate.world import Moment, World
 
@@ -32,6 +35,9 @@ TICK_NS = 100_000_000  # of LiDAR and truth
 POSE_NS = 50_000_000
 ORIGIN = GeoPoint(48.137154, 11.576124, 520.0)
 MAST_HEAD_M = 6.0
+IMAGES_EVERY = 4  # ticks: 2.5 Hz
+ROADSIDE_CLOUD_EVERY = 5  # ticks: 2 Hz
+CLASSES = ("car", "truck", "bus", "pedestrian", "bicycle", "motorcycle")
 
 
 @dataclass(frozen=True)
@@ -45,51 +51,121 @@ class Simulation:
     roadside: bool
 
     def describe(self) -> DriveInfo:
-        ticks = self._ticks()
-        topics = {EGO_POSES: TopicInfo("EgoPose", 2 * ticks), EGO_SAMPLES: TopicInfo("Sample", ticks),
-                  TRUTH: TopicInfo("Truth", ticks)}
+        units = self._units()
+        notes = [f"simulated: {self.scenario.about}", "all rays of a sweep are cast at its own time: offset_ns is zero"]
+        if self.roadside:
+            notes.append("roadside units leave out the ego, which announces itself")
         return DriveInfo(
-            f"sim-{self.scenario.name}-{self.seed}", ORIGIN, START_NS, START_NS + ticks * TICK_NS - POSE_NS, topics, site(),
-            "simulate", (f"simulated: {self.scenario.about}",),
-            {"scenario": self.scenario.name, "seed": self.seed, "seconds": self.seconds,
-             "classes": ["car", "truck", "bus", "pedestrian", "bicycle", "motorcycle"]})
+            self.drive_id, ORIGIN, START_NS, START_NS + self.ticks * TICK_NS - POSE_NS, self._topics(), site(),
+            "simulate", tuple(notes),
+            {"scenario": self.scenario.name, "seed": self.seed, "seconds": self.seconds, "classes": list(CLASSES),
+             "rsu_latency_ms": {unit.rsu.name: round(unit.traits.latency_ms, 3) for unit in units}})
 
     def __len__(self) -> int:
-        return sum(topic.count for topic in self.describe().topics.values())
+        return sum(topic.count for topic in self._topics().values())
 
     def __iter__(self) -> Iterator[Event]:
         world = World(self.scenario, self.seed)
-        builder = SceneBuilder(world.street, world.cast)
-        for tick in range(self._ticks()):
-            time_ns = START_NS + tick * TICK_NS
+        builder, units, light = SceneBuilder(world.street, world.cast), self._units(), Light.of(world.conditions)
+        for tick in range(self.ticks):
             moment = world.moment(tick * TICK_NS / 1e9)
-            yield Event(time_ns, EGO_POSES, _pose(moment, time_ns))
-            swept = self._sweep(world, builder.at(moment, without_ego=True), moment, tick, time_ns)
-            yield Event(time_ns, EGO_SAMPLES, self._sample(swept, (), moment, time_ns))
-            yield Event(time_ns, TRUTH, _truth(world, moment, time_ns, points_in_box=_per_row(swept.owner, world)))
-            between = world.moment((tick * TICK_NS + POSE_NS) / 1e9)
-            yield Event(time_ns + POSE_NS, EGO_POSES, _pose(between, time_ns + POSE_NS))
+            events = [*self._ego_events(world, builder, units, light, moment, tick)]
+            steps = sorted([(POSE_NS, None), *((unit.traits.phase_ns, unit) for unit in units)], key=lambda step: step[0])
+            for after_ns, unit in steps:
+                later = world.moment((tick * TICK_NS + after_ns) / 1e9)
+                if unit is None:
+                    stamp_ns = START_NS + tick * TICK_NS + after_ns
+                    events.append(Event(stamp_ns, EGO_POSES, _pose(later, stamp_ns)))
+                else:
+                    events += self._roadside_events(world, builder, unit, later, tick)
+            yield from sorted(events, key=lambda event: (event.time_ns, event.topic))
 
-    def pairs(self, every: int = 5) -> Iterator[tuple[Sample, Truth]]:
-        """The ego's LiDAR and the truth at every so many ticks of 0.1 s: the same samples as in the drive."""
+    def pairs(self, every: int) -> Iterator[tuple[Sample, Truth]]:
+        """The ego's LiDAR and the truth at every so many ticks of 0.1 s: the same clouds as in the drive."""
         world = World(self.scenario, self.seed)
         builder = SceneBuilder(world.street, world.cast)
-        for tick in range(0, self._ticks(), every):
+        for tick in range(0, self.ticks, every):
             time_ns, moment = START_NS + tick * TICK_NS, world.moment(tick * TICK_NS / 1e9)
-            swept = self._sweep(world, builder.at(moment, without_ego=True), moment, tick, time_ns)
-            yield (self._sample(swept, (), moment, time_ns),
-                   _truth(world, moment, time_ns, points_in_box=_per_row(swept.owner, world)))
+            swept = self._swept(world, builder.at(moment, without_ego=True), moment, tick)
+            truth = _truth(world, moment, time_ns, points_in_box=_per_row(swept.owner, world))
+            yield self._sample(swept, (), moment, time_ns), truth
 
-    def _ticks(self) -> int:
+    @property
+    def drive_id(self) -> str:
+        return f"sim-{self.scenario.name}-{self.seed}"
+
+    @property
+    def ticks(self) -> int:
+        """How many moments of 0.1 s the drive has."""
         return max(1, round(self.seconds * 1e9 / TICK_NS))
 
-    def _sweep(self, world: World, scene: Scene, moment: Moment, tick: int, time_ns: int) -> Sweep:
-        rng = random_stream(self.scenario.name, self.seed, "ego lidar", tick)
-        return sweep(scene, EGO_BEAMS, moment.map_from_ego @ EGO_FROM_LIDAR, world.conditions, rng, time_ns)
+    def _topics(self) -> dict[str, TopicInfo]:
+        topics = {EGO_POSES: TopicInfo("EgoPose", 2 * self.ticks), EGO_SAMPLES: TopicInfo("Sample", self.ticks),
+                  TRUTH: TopicInfo("Truth", self.ticks)}
+        for unit in self._units():
+            topics[rsu_objects(unit.rsu.name)] = TopicInfo("ObjectList", self.ticks)
+            topics[rsu_samples(unit.rsu.name)] = TopicInfo("Sample", -(-self.ticks // ROADSIDE_CLOUD_EVERY))
+        return topics
+
+    def _random(self, purpose: str, tick: int = 0) -> np.random.Generator:
+        return random_stream(self.scenario.name, self.seed, purpose, tick)
+
+    def _units(self) -> list[RoadsideSensor]:
+        if not self.roadside:
+            return []
+        units = []
+        for rsu in site().rsus:
+            rng = self._random(f"traits of {rsu.name}")
+            units.append(RoadsideSensor(rsu, draw_traits(rng), int(rng.integers(IDS))))
+        return units
+
+    def _ego_events(self, world: World, builder: SceneBuilder, units: list[RoadsideSensor], light: Light, moment: Moment,
+                    tick: int) -> Iterator[Event]:
+        """Pose, sensor data and truth of one moment."""
+        time_ns = START_NS + tick * TICK_NS
+        scene = builder.at(moment, without_ego=True)
+        swept = self._swept(world, scene, moment, tick)
+        images: tuple[CameraImage, ...] = ()
+        pixels = None
+        if self.cameras:
+            pictured = tick % IMAGES_EVERY == 0
+            view = look(scene, moment.map_from_ego, every_px=1 if pictured else 2)
+            pixels = view.pixels_by_owner(scene)
+            if pictured:
+                lit = with_lamps(scene, world.street, world.signals, moment.time_s)
+                images = take_pictures(lit, view, moment.map_from_ego, light, time_ns, self._random("cameras", tick))
+        returns = self._roadside_returns(world, builder, units, moment, tick) if units else None
+        yield Event(time_ns, EGO_POSES, _pose(moment, time_ns))
+        yield Event(time_ns, EGO_SAMPLES, self._sample(swept, images, moment, time_ns))
+        yield Event(time_ns, TRUTH, _truth(world, moment, time_ns, points_in_box=_per_row(swept.owner, world),
+                                           pixels_visible=pixels, roadside_points=returns))
+
+    def _roadside_returns(self, world: World, builder: SceneBuilder, units: list[RoadsideSensor], moment: Moment,
+                          tick: int) -> Array:
+        """The most returns [n] that any unit would have of each of the cast at this very moment."""
+        scene = builder.at(moment, without_ego=False)
+        sweeps = [unit.sweep(scene, world.conditions, self._random(f"truth at {unit.rsu.name}", tick), 0) for unit in units]
+        return np.max([_per_row(swept.owner, world) for swept in sweeps], axis=0)
+
+    def _roadside_events(self, world: World, builder: SceneBuilder, unit: RoadsideSensor, moment: Moment,
+                         tick: int) -> Iterator[Event]:
+        """What one unit found in one scan; every fifth cloud itself."""
+        stamp_ns = START_NS + tick * TICK_NS + unit.traits.phase_ns + unit.traits.clock_offset_ns
+        scene = builder.at(moment, without_ego=False)
+        swept = unit.sweep(scene, world.conditions, self._random(f"lidar of {unit.rsu.name}", tick), stamp_ns)
+        found = unit.detect(swept, moment, world.cast.label, world.cast.size_lwh_m, tick, stamp_ns,
+                            self._random(f"detector of {unit.rsu.name}", tick))
+        yield Event(stamp_ns, rsu_objects(unit.rsu.name), found)
+        if tick % ROADSIDE_CLOUD_EVERY == 0:
+            yield Event(stamp_ns, rsu_samples(unit.rsu.name), unit.sample(self.drive_id, swept, stamp_ns))
+
+    def _swept(self, world: World, scene: Scene, moment: Moment, tick: int) -> Sweep:
+        return sweep(scene, EGO_BEAMS, moment.map_from_ego @ EGO_FROM_LIDAR, world.conditions, self._random("ego lidar", tick),
+                     START_NS + tick * TICK_NS)
 
     def _sample(self, swept: Sweep, images: tuple[CameraImage, ...], moment: Moment, time_ns: int) -> Sample:
-        return Sample(f"sim-{self.scenario.name}-{self.seed}", time_ns, (swept.cloud,), images, moment.map_from_ego,
-                      {LIDAR_TOP: EGO_FROM_LIDAR})
+        return Sample(self.drive_id, time_ns, (swept.cloud,), images, moment.map_from_ego,
+                      {LIDAR_TOP: EGO_FROM_LIDAR, **(EGO_FROM_CAMERA if self.cameras else {})})
 
 
 def simulate(scenario: str = "crossing", seed: int = 0, seconds: float = 20.0, *, cameras: bool = True,
