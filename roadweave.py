@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +15,11 @@ import perception.commands
 import replay.commands
 import v2x.commands
 from data_specs.errors import MissingExtra, RoadweaveError
+
+if TYPE_CHECKING:
+    from replay.bus import Bus
+    from replay.drive import Event, Importer
+    from replay.runner import StageTimes
 
 EXTRA_OF = {"torch": "perception", "torchvision": "perception", "safetensors": "perception", "open3d": "simulate",
             "kafka": "kafka", "streamlit": "dashboards"}
@@ -33,8 +42,132 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False) -> None:
     """Print what is installed and found here, and what to do about what is missing."""
     from replay.doctor import examine, show
+    from v2x.broker_jars import jars_folder
 
-    show(examine(), as_json)
+    show(examine(jars_folder()), as_json)
+
+
+@app.command()
+def demo(seconds: Annotated[float, typer.Option(min=1.0, help="How long the simulated drive is.")] = 20.0,
+         seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+         scenario: Annotated[str, typer.Option(help="Which scenario to simulate.")] = "crossing",
+         out: Annotated[Path, typer.Option(help="The drive to make; one already there is replaced.")] = Path("drives/demo"),
+         bus: Annotated[str, typer.Option(help="memory: or kafka://host:port")] = "memory:",
+         weights: Annotated[Path | None, typer.Option(help="The vehicle's network; the shipped one if not given.")] = None,
+         port: Annotated[int, typer.Option(help="The dashboard's port, or the next free one.")] = 8501,
+         dashboard: Annotated[bool, typer.Option(help="Serve the dashboard after the table.")] = True,
+         as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False) -> None:
+    """Simulate a crossing, perceive, send roadside messages, fuse, record, score; then serve the dashboard."""
+    from replay.simulate import simulate
+    from v2x.buses import open_bus
+
+    simulation = simulate(scenario, seed, seconds)
+    opened = open_bus(bus)
+    try:
+        times, notes = record_demo(simulation, opened, out, weights)
+    finally:
+        opened.close()
+    show_demo(out, times, notes, as_json)
+    if dashboard:
+        serve_demo(out, bus, port)
+
+
+def record_demo(simulation: Importer, bus: Bus, out: Path, weights: Path | None) -> tuple[StageTimes, list[str]]:
+    """Run the whole line once into a drive at `out`: the time of each stage, and lines worth telling."""
+    from perception.load import load_detector, shipped_weights
+    from perception.stage import PerceptionStage
+    from replay.console import progress
+    from replay.recorder import Recorder
+    from replay.runner import run
+    from v2x.bus_stage import BusFusion
+    from v2x.rsu import RoadsideUnit
+
+    info = simulation.describe()
+    detector = load_detector(weights or shipped_weights())
+    latency_ms = info.facts.get("rsu_latency_ms", {})
+    units = [RoadsideUnit(rsu, info.origin, latency_ns=round(latency_ms.get(rsu.name, 0.0) * 1e6)) for rsu in info.site.rsus]
+    fusion = BusFusion(bus, info)
+    spent_ms: list[float] = []
+    with drive_in_the_making(out) as aside, Recorder(aside, info) as recorder:
+        events = progress(timed(simulation, spent_ms), "simulating, perceiving, fusing", total=len(simulation))
+        times = run(events, [PerceptionStage(detector), *units, fusion], recorder)
+    worker = fusion.worker
+    return times.with_first("simulation", spent_ms), [
+        f"network {detector.name}; {len(info.site.rsus)} roadside units; {worker.counts['records']} records reached the worker, "
+        f"{worker.counts['refused']} refused, {worker.dropped} late or repeated"]
+
+
+def timed(events: Iterable[Event], spent_ms: list[float]) -> Iterator[Event]:
+    """The events; `spent_ms` gets what each sample of the ego, with all that came since the last, took to make."""
+    from replay.drive import EGO_SAMPLES
+
+    source, since_ms = iter(events), 0.0
+    while True:
+        started = time.perf_counter()
+        event = next(source, None)
+        if event is None:
+            return
+        since_ms += (time.perf_counter() - started) * 1e3
+        if event.topic == EGO_SAMPLES:
+            spent_ms.append(since_ms)
+            since_ms = 0.0
+        yield event
+
+
+@contextmanager
+def drive_in_the_making(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that becomes `out` when all went well, and is removed when not."""
+    import shutil
+
+    from replay.recorder import make_way
+
+    make_way(out, overwrite=True, remove=False)
+    aside = out.parent / f".{out.name}.making"
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        yield aside
+        make_way(out, overwrite=True)
+        aside.rename(out)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def show_demo(out: Path, times: StageTimes, notes: list[str], as_json: bool) -> None:
+    """Score the recorded drive and print who saw what."""
+    from replay.console import print_json, print_table
+    from replay.metrics.demo_scores import MATCH_M, RANGE_M, score_sources
+    from replay.recorded import open_drive
+
+    scores = score_sources(open_drive(out))
+    if as_json:
+        print_json({"drive": str(out), "sources": {name: source.to_json() for name, source in scores.items()},
+                    "latency_ms": times.to_json()})
+        return
+    classes = sorted({cls for source in scores.values() for cls in source.ap})
+    rows = [(name, source.mean_ap, *(source.ap.get(cls, float("nan")) for cls in classes),
+             f"{source.hidden_recall:.3f} ({source.hidden_found} of {source.hidden})", f"{source.position_error_m:.2f} m")
+            for name, source in scores.items()]
+    columns = ["source", "mAP", *(cls.title for cls in classes), "hidden recall", "position error"]
+    print_table(f"Who saw what within {RANGE_M:.0f} m of the ego: {out}", columns, rows, [
+        "AP by class is the mean over 0.5, 1, 2 and 4 m. Hidden from the ego: no LiDAR return, under 25 pixels in every",
+        f"camera, at least 5 returns at one roadside unit; recall within {MATCH_M:.0f} m, at each source's best-F1 score."])
+    print_table("Time per event", ["stage", "p50 (ms)", "p99 (ms)", "events"], times.rows(), notes)
+
+
+def serve_demo(out: Path, bus: str, port: int) -> None:
+    """Serve the dashboard until stopped; on a broker the drive is played again and again, so that Live has something to show."""
+    from dashboards.serve import free_port, serve
+    from v2x.buses import MEMORY
+
+    chosen = free_port(port=port)
+    if bus == MEMORY:
+        serve(out.parent, None, chosen, live_drive=out)
+        return
+    from v2x.looped import looped_on_bus
+
+    with looped_on_bus(out, bus):
+        serve(out.parent, bus, chosen)
 
 
 def main() -> None:
