@@ -30,3 +30,27 @@ def perceive(
     spent = result["ms_per_sample"]
     print_table(f"{drive}: {result['detector']}", ["class", "objects"], result["objects"].items(),
                 [f"{result['samples']} samples, {spent['p50']:.0f} ms a sample (p99 {spent['p99']:.0f} ms)"])
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option("--out", help="The weights to write (.safetensors); their metrics come beside them.")],
+    minutes: Annotated[float, typer.Option(help="Stop after so long; 0 only writes what the checkpoint holds.")] = 60.0,
+    steps: Annotated[int, typer.Option(help="Length of the schedule; a finished run stops here.")] = 7000,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+    cache: Annotated[Path, typer.Option(help="Where simulated scenes are kept.")] = Path(".cache/scenes"),
+    checkpoint: Annotated[Path | None, typer.Option(help="Where a stopped run goes on; default: beside the cache.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")] = False,
+) -> None:
+    """Train the LiDAR detector on simulated drives; started again, it goes on at the exact step."""
+    from perception.config import DetectorConfig, TrainConfig
+    from perception.training_job import train_to_file
+    from replay.console import print_json, print_table
+
+    run = train_to_file(out, TrainConfig(seed=seed, steps=steps), DetectorConfig(), minutes, cache,
+                        checkpoint or cache.parent / f"{out.stem}.pt")
+    if as_json:
+        print_json({"out": str(out), "step": run.step, "seconds": run.seconds, "losses": run.rows[-1] if run.rows else {}})
+        return
+    columns = ["step", "seconds", "heatmap", "box", "variance"]
+    print_table(f"{out}: step {run.step} of {steps}", columns, [[row[c] for c in columns] for row in run.rows[-5:]])

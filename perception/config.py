@@ -19,7 +19,7 @@ class DetectorConfig:
     classes: tuple[str, ...] = ("car", "truck", "bus", "pedestrian", "bicycle", "motorcycle")  # nuScenes names
     range_m: float = 51.2  # the grid reaches this far ahead, behind and to both sides
     z_range_m: tuple[float, float] = (-2.0, 4.8)  # of ego
-    pillar_size_m: float = 0.32
+    pillar_size_m: float = 0.4
     pillar_channels: int = 32
     stage_channels: tuple[int, ...] = (32, 64, 96)
     feature_channels: int = 48
@@ -50,13 +50,13 @@ class TrainConfig:
     """One training run; everything random follows from `seed`."""
 
     seed: int = 0
-    steps: int = 10_000
+    steps: int = 7000
     batch: int = 4  # scenes a step
     first_drive: int = 1000  # seeds below are held out: 0..99 for tests and the demo, 900..999 for calibration
-    drives: int = 300
+    drives: int = 600
     drive_seconds: float = 20.0
     samples_hz: float = 1.0
-    scenario: str = "crossing"
+    scenarios: tuple[str, ...] = ("crossing", "busy", "delivery", "suburb", "turning")  # taken in turn by seed
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warm_up: float = 0.1  # part of the steps in which the rate rises

@@ -26,23 +26,24 @@ class DriveScenes:
     """Scenes of simulated drives by seed; a drive that is not in `folder` yet is simulated when it is first asked for."""
 
     def __init__(self, config: TrainConfig, folder: Path, pairs: Pairs) -> None:
-        self.folder = folder / f"{config.scenario}-{config.drive_seconds:g}s-{config.samples_hz:g}hz"
+        self.folder = folder / f"{config.drive_seconds:g}s-{config.samples_hz:g}hz"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._config, self._pairs = config, pairs
         self.scenes_of_drive = max(1, int(config.drive_seconds * config.samples_hz))
 
     def load(self, seed: int, index: int) -> Scene:
         """Scene `index` (modulo the drive's length) of the drive of a seed."""
-        drive = self.folder / str(seed)
+        scenario = self._config.scenarios[seed % len(self._config.scenarios)]
+        drive = self.folder / f"{scenario}-{seed}"
         if not drive.is_dir():
-            self._simulate(seed, drive)
+            self._simulate(scenario, seed, drive)
         files = sorted(drive.glob("*.npz"))
         return read_scene(files[index % len(files)])
 
-    def _simulate(self, seed: int, drive: Path) -> None:
+    def _simulate(self, scenario: str, seed: int, drive: Path) -> None:
         part = Path(mkdtemp(prefix=f"{seed}-", suffix=".part", dir=self.folder))
-        for i, (sample, truth) in enumerate(self._pairs(
-                self._config.scenario, seed, self._config.drive_seconds, self._config.samples_hz)):
+        pairs = self._pairs(scenario, seed, self._config.drive_seconds, self._config.samples_hz)
+        for i, (sample, truth) in enumerate(pairs):
             write_scene(part / f"{i:04d}.npz", scene_of(sample, truth))
         try:
             part.rename(drive)

@@ -5,18 +5,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from data_specs.arrays import Array
 from data_specs.boxes import Boxes3D
 from data_specs.objects import ObjectList
 from data_specs.sensors import Sample
 from perception.batch import PointBatch, collate, ego_points
 from perception.bev import BevEncoder
 from perception.grid import BevGrid
-from perception.head import CenterHead, HeadMaps, Peaks, decode
+from perception.head import CenterHead, HeadMaps, Peaks, decode, one_for_each_place
 from perception.lidar import PillarEncoder
-from perception.ops.nms import rotated_nms
 from perception.uncertainty import Calibration, covariance_of
-
-SHARED_PLACE_IOU = 0.2  # two objects of a street, whatever their classes, do not overlap more
 
 
 class Detector(nn.Module):
@@ -37,17 +35,19 @@ class Detector(nn.Module):
         points = ego_points(sample)
         if not len(points):
             return ObjectList.empty("ego", self.name)
-        with torch.inference_mode():
-            return self.objects(decode(self(collate([points])), self.grid), sample.taken_ns)
+        return self.objects(self.peaks(points), sample.taken_ns)
+
+    @torch.inference_mode()
+    def peaks(self, points: Array) -> Peaks:
+        """What stands out among points [n, 4] of one scene, as the head says it, one for each place."""
+        return one_for_each_place(decode(self(collate([points])), self.grid))
 
     def objects(self, peaks: Peaks, measured_ns: int) -> ObjectList:
-        """Peaks of one scene as objects with calibrated scores and covariances, best first, one for each place."""
+        """Peaks of one scene as objects with calibrated scores and covariances."""
         score, variance = self.calibration.score(peaks), self.calibration.variance(peaks).double()
         size_m = peaks.size_lwh_m.double()
         boxes = Boxes3D("ego", peaks.center_m.double().numpy(), size_m.numpy(), peaks.yaw_rad.double().numpy())
         label = np.array([int(c) for c in self.head.classes], np.uint8)[peaks.label.numpy()]
-        objects = ObjectList.build(boxes, self.name, measured_ns, label, score=score.double().numpy(),
-                                   existence=score.float().numpy(), covariance=covariance_of(variance).numpy(),
-                                   size_sigma_m=(size_m * variance[:, 4:].sqrt()).numpy())
-        rectangles = np.column_stack([boxes.center_m[:, :2], boxes.size_lwh_m[:, :2], boxes.yaw_rad])
-        return objects[rotated_nms(rectangles, objects.score, SHARED_PLACE_IOU)]
+        return ObjectList.build(boxes, self.name, measured_ns, label, score=score.double().numpy(),
+                                existence=score.float().numpy(), covariance=covariance_of(variance).numpy(),
+                                size_sigma_m=(size_m * variance[:, 4:].sqrt()).numpy())

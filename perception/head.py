@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from data_specs.objects import ObjectClass
 from perception.bev import ConvNormRelu
 from perception.grid import BevGrid
+from perception.ops.nms import rotated_nms
 from perception.targets import BOX_NUMBERS
 
 UNCERTAIN = ("x", "y", "z", "yaw", "log_l", "log_w", "log_h")  # what a log variance is given for; m, m, m, rad, 1, 1, 1
+SHARED_PLACE_IOU = 0.2  # two objects of a street do not overlap more, seen from above
 PRIOR = 0.02  # of a peak at the start: Lin et al., Focal Loss (2017), 4.1, keeps the first steps calm
 
 
@@ -42,6 +44,11 @@ class Peaks:
     size_lwh_m: Tensor  # [m, 3]
     yaw_rad: Tensor  # [m]
     log_variance: Tensor  # [m, 7], UNCERTAIN
+
+    def __getitem__(self, rows: Tensor) -> Peaks:
+        """The peaks at an index or mask."""
+        return Peaks(self.scene[rows], self.label[rows], self.score[rows], self.center_m[rows], self.size_lwh_m[rows],
+                     self.yaw_rad[rows], self.log_variance[rows])
 
 
 class CenterHead(nn.Module):
@@ -81,3 +88,10 @@ def decode(maps: HeadMaps, grid: BevGrid, least_score: float = 0.05, most: int =
     xy_m = box.new_tensor(grid.low_m[:2]) + center * grid.pillar_size_m
     return Peaks(scene, label, best[kept], torch.cat([xy_m, box[:, 2:3]], dim=1), box[:, 3:6].clamp(-3.0, 3.5).exp(),
                  torch.atan2(box[:, 6], box[:, 7]), maps.log_variance[scene, :, iy, ix])
+
+
+def one_for_each_place(peaks: Peaks) -> Peaks:
+    """The peaks of one scene, best first, without those that share the place of a better one, whatever their classes."""
+    rectangles = torch.cat([peaks.center_m[:, :2], peaks.size_lwh_m[:, :2], peaks.yaw_rad[:, None]], dim=1)
+    kept = rotated_nms(rectangles.double().numpy(), peaks.score.double().numpy(), SHARED_PLACE_IOU)
+    return peaks[torch.from_numpy(kept)]

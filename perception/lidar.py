@@ -25,8 +25,9 @@ class PillarEncoder(nn.Module):
         super().__init__()
         self.grid = grid
         self.channels = channels
-        self.point_net = nn.Sequential(nn.Linear(self.features, channels, bias=False), nn.BatchNorm1d(channels), nn.ReLU())
-        self.pillar_net = nn.Sequential(nn.Linear(channels, channels, bias=False), nn.BatchNorm1d(channels), nn.ReLU())
+        narrow = max(channels // 2, 1)  # points are many, pillars few
+        self.point_net = nn.Sequential(nn.Linear(self.features, narrow, bias=False), nn.BatchNorm1d(narrow), nn.ReLU())
+        self.pillar_net = nn.Sequential(nn.Linear(narrow, channels, bias=False), nn.BatchNorm1d(channels), nn.ReLU())
 
     def forward(self, batch: PointBatch) -> Tensor:
         canvas = batch.points.new_zeros(batch.size * self.grid.ny * self.grid.nx, self.channels)
@@ -34,7 +35,7 @@ class PillarEncoder(nn.Module):
         if len(pillars.count):
             of_pillar = self.pillar_net(pillar_max(self.point_net(self._describe(batch.points, pillars)), pillars))
             scene, iy, ix = pillars.cell.unbind(1)
-            canvas = canvas.index_copy(0, (scene * self.grid.ny + iy) * self.grid.nx + ix, of_pillar)
+            canvas.index_copy_(0, (scene * self.grid.ny + iy) * self.grid.nx + ix, of_pillar)
         return canvas.view(batch.size, self.grid.ny, self.grid.nx, self.channels).permute(0, 3, 1, 2)
 
     def _describe(self, points: Tensor, pillars: Pillars) -> Tensor:

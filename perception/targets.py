@@ -48,8 +48,8 @@ def make_targets(scenes: Sequence[Scene], classes: Sequence[ObjectClass], grid: 
     seen = (of_class >= 0) & (table[:, 9] != 0)
     scene, ix, iy = table[:, 0].long(), at[:, 0].long(), at[:, 1].long()
 
-    bumps = _bumps(at.long(), gaussian_radius_cells(table[:, 4:6] / grid.pillar_size_m), grid)
-    heatmap = _greatest((scene * len(classes) + of_class)[seen], bumps[seen], len(scenes) * len(classes))
+    bumps = _bumps(at[seen].long(), gaussian_radius_cells(table[seen, 4:6] / grid.pillar_size_m), grid)
+    heatmap = _greatest((scene * len(classes) + of_class)[seen], bumps, len(scenes) * len(classes))
     hidden = _greatest(scene[~seen], _footprints(table[~seen], grid), len(scenes))
 
     box = torch.cat([at - at.floor() - 0.5, table[:, 3:4], table[:, 4:7].clamp(min=0.05).log(),
@@ -82,9 +82,9 @@ def _larger_root(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 def _bumps(center: Tensor, radius: Tensor, grid: BevGrid) -> Tensor:
     """Gaussians f32[k, h, w], exactly 1 at the cells [k, 2] (ix, iy); sigma is a sixth of the diameter, as in CornerNet."""
     sigma = ((2 * radius.floor() + 1) / 6)[:, None]
-    x = torch.exp(-0.5 * ((torch.arange(grid.nx) - center[:, 0:1]) / sigma) ** 2)
-    y = torch.exp(-0.5 * ((torch.arange(grid.ny) - center[:, 1:2]) / sigma) ** 2)
-    return (y[:, :, None] * x[:, None, :]).float()
+    x = torch.exp(-0.5 * ((torch.arange(grid.nx) - center[:, 0:1]) / sigma) ** 2).float()
+    y = torch.exp(-0.5 * ((torch.arange(grid.ny) - center[:, 1:2]) / sigma) ** 2).float()
+    return y[:, :, None] * x[:, None, :]
 
 
 def _greatest(row: Tensor, maps: Tensor, rows: int) -> Tensor:

@@ -137,6 +137,17 @@ def follow(average: Detector, detector: Detector, decay: float) -> None:
             mean.copy_(new)
 
 
+def write_rows(rows: list[dict[str, float]], path: Path) -> None:
+    """The rows of metrics as Parquet, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), part)
+    part.replace(path)
+
+
 def new_run(config: TrainConfig, network: DetectorConfig) -> Run:
     """A run at step 0."""
     torch.manual_seed(config.seed)
