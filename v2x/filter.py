@@ -19,7 +19,7 @@ from data_specs.boxes import wrap_rad
 YAW = 3
 _PLANE = np.ix_([0, 1, 4, 5], [0, 1, 4, 5])  # x, y, vx, vy: where doubt is weighed
 # Weights tried for the intersection: the determinant has one minimum over the weight and is flat near it.
-_WEIGHTS = np.concatenate([[1e-3], np.linspace(0.04, 0.96, 24), [1.0 - 1e-3]])
+_WEIGHTS = np.concatenate([[1e-3], np.linspace(0.08, 0.92, 10), [1.0 - 1e-3]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from data_specs.arrays import Array
 from data_specs.boxes import Boxes3D
 from data_specs.objects import ObjectClass, ObjectList
-from v2x.associate import assign, class_penalty, gate2, squared_mahalanobis
+from v2x.associate import assign, class_penalty, gate2, planar_mahalanobis
 from v2x.filter import Estimate, covariance_intersection, update
 from v2x.motion import first_speed_sigma_mps, process_noise, transition
 from v2x.observation import UNMEASURED_VARIANCE, Observation
@@ -161,12 +161,14 @@ def _associate(tracks: Tracks, seen: Observation, source: int, config: TrackerCo
     """Matched (track, detection) pairs [m, 2]: gated in x and y; the same name from the same source is a weak hint."""
     if not len(tracks) or not len(seen):
         return np.zeros((0, 2), np.intp)
-    observe = transition(-seen.age_s)
-    expected = np.einsum("dij,tj->tdi", observe, tracks.estimate.mean)[..., :2]
-    spread = np.einsum("dij,tjk,dlk->tdil", observe, tracks.estimate.covariance, observe)[..., :2, :2]
-    innovation_cov = spread + seen.estimate.covariance[None, :, :2, :2]
-    distance2 = squared_mahalanobis(seen.estimate.mean[None, :, :2] - expected, innovation_cov)
-    penalty = class_penalty(tracks.label, seen.label) + np.log(np.linalg.det(innovation_cov))
+    mean, covariance = tracks.estimate.mean[:, None], tracks.estimate.covariance[:, None]
+    age_s = seen.age_s[None, :, None]
+    residual_m = seen.estimate.mean[None, :, :2] - (mean[..., :2] - age_s * mean[..., 4:])
+    age_s = age_s[..., None]
+    cross = covariance[..., :2, 4:]
+    spread = covariance[..., :2, :2] - age_s * (cross + np.swapaxes(cross, -1, -2)) + age_s**2 * covariance[..., 4:, 4:]
+    distance2, log_doubt = planar_mahalanobis(residual_m, spread + seen.estimate.covariance[None, :, :2, :2])
+    penalty = class_penalty(tracks.label, seen.label) + log_doubt
     same_name = (tracks.source_id[:, source, None] == seen.source_id[None, :]) & (seen.source_id >= 0)[None, :]
     return assign(distance2, penalty - 3.0 * same_name, gate2(2, config.gate_probability))
 
