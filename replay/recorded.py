@@ -43,6 +43,7 @@ class RecordedDrive:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self._manifest = manifest
+        self._times: dict[str, Any] = {}
 
     @cached_property
     def info(self) -> DriveInfo:
@@ -61,7 +62,10 @@ class RecordedDrive:
         """Times [n] int64 of a topic's events, sorted, without reading the events."""
         import numpy as np
 
-        return np.sort(np.concatenate([np.asarray(part.times_ns, np.int64) for part in self._parts(topic)]), kind="stable")
+        if topic not in self._times:
+            spans = [np.asarray(part.times_ns, np.int64) for part in self._parts(topic)]
+            self._times[topic] = np.sort(np.concatenate(spans))
+        return self._times[topic]
 
     def nearest(self, topic: str, time_ns: int) -> Event:
         """The event of a topic nearest in time, the earlier one of two; SpecError if the drive has no such topic."""

@@ -108,7 +108,7 @@ def test_a_recorder_that_is_killed_loses_at_most_its_last_chunk_and_batch(tmp_pa
         from replay.recorder import Recorder
         from tests.replay.drives import drive_info, events
         recorder = Recorder(sys.argv[1], drive_info())
-        for event in events(200):
+        for event in events(120):
             recorder.write(event)
         print("written", flush=True)
         time.sleep(60)
@@ -120,12 +120,12 @@ def test_a_recorder_that_is_killed_loses_at_most_its_last_chunk_and_batch(tmp_pa
     child.wait()
     child.stdout.close()
     drive = open_drive(tmp_path / "drive")
-    made = events(200)
+    made = events(120)
     read = list(drive.events())
     records = [e for e in read if e.topic != EGO_SAMPLES and not e.topic.endswith(".samples")]
-    assert len(records) >= 200 * 6 - 2 * 16
+    assert len(records) >= 120 * 6 - 2 * 16
     samples = [e for e in read if e.topic == EGO_SAMPLES]
-    assert len(samples) * 2 * 500 * 21 >= 200 * 2 * 500 * 21 - 1.1 * 2**20
+    assert len(samples) * 2 * 500 * 21 >= 120 * 2 * 500 * 21 - 1.1 * 2**20
     wanted = [e for e in made if e.topic == EGO_SAMPLES][:len(samples)]
     assert all(same(a.payload, b.payload) for a, b in zip(wanted, samples))
     assert "not closed" in drive.info.notes[-1] and "sensors.mcap" in drive.info.notes[-1]
