@@ -24,6 +24,7 @@ from v2x.geodesy import map_from_geo
 from v2x.health import Tally, heard, refused, reports
 from v2x.observation import ROADSIDE, VEHICLE, SourceModel, observe
 from v2x.tracker import TrackerConfig, TrackerState, objects_of, step
+from v2x.trust import Agreement, learned, offsets_beside
 
 VEHICLE_SOURCE = "vehicle"
 FUSED_SOURCE = "fused"
@@ -73,6 +74,7 @@ class FusionState:
     last_output_ns: int | None = None
     last_vehicle_ns: int | None = None
     health: Mapping[str, Tally] = field(default_factory=dict)
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)  # of each unit with the vehicle
     late: int = 0  # events that came after their turn, and were dropped
     repeated: int = 0  # copies of an event still held, dropped
 
@@ -194,7 +196,13 @@ def _handle(state: FusionState, group: list[Held], config: FusionConfig) -> tupl
     is_vehicle = source == VEHICLE_SOURCE
     state = state if is_vehicle else _tallied(state, group)
     model = config.vehicle if is_vehicle else config.roadside
-    tracker = step(state.tracker, observe(objects, time_ns, source, model), config.tracker)
+    seen = observe(objects, time_ns, source, model)
+    if not is_vehicle:
+        offsets_m = offsets_beside(state.tracker, VEHICLE_SOURCE, seen, config.tracker.recent_ns)
+        agreement = learned(state.agreement.get(source, Agreement()), offsets_m)
+        state = replace(state, agreement={**state.agreement, source: agreement})
+        seen = observe(objects, time_ns, source, replace(model, common_m=agreement.common_m(model.common_m)))
+    tracker = step(state.tracker, seen, config.tracker)
     events = [] if is_vehicle else [Event(time_ns, ROADSIDE_OBJECTS, objects)]
     speaks = is_vehicle or VEHICLE_SOURCE not in state.latest_ns or (
         state.last_vehicle_ns is not None and time_ns - state.last_vehicle_ns > NS_PER_S)
