@@ -5,6 +5,7 @@ Source: Wald et al., Embree: A Kernel Framework for Efficient CPU Ray Tracing, A
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,6 @@ class SceneBuilder:
     """Keeps what does not change between moments: the street's triangles and everybody's mesh at its size."""
 
     def __init__(self, street: Street, cast: Cast) -> None:
-        _open3d()
         self._street = street
         meshes = [road_user(ObjectClass(label), int(variant)) for label, variant in zip(cast.label, cast.variant)]
         self._rows = len(meshes)
@@ -116,9 +116,13 @@ def _all_triangles(meshes: list[Mesh], first_vertex: int) -> tuple[Array, Array]
     return triangles.astype(np.uint32), np.concatenate([mesh.material for mesh in meshes])
 
 
+def require_ray_caster() -> None:
+    """Raise MissingExtra where Open3D is not installed, without the two seconds that importing it takes."""
+    if find_spec("open3d") is None:
+        raise MissingExtra("the simulator", "simulate")
+
+
 def _open3d() -> Any:
-    try:
-        import open3d
-    except ImportError as error:
-        raise MissingExtra("the simulator", "simulate") from error
+    import open3d
+
     return open3d

@@ -25,7 +25,7 @@ from replay.simulate.cameras import EGO_FROM_CAMERA, look, take_pictures
 from replay.simulate.lidar import EGO_BEAMS, EGO_FROM_LIDAR, LIDAR_TOP, Sweep, sweep
 from replay.simulate.roadside import IDS, RoadsideSensor, draw_traits
 from replay.simulate.scenarios import Scenario, random_stream, scenario_named
-from replay.simulate.scene import Scene, SceneBuilder
+from replay.simulate.scene import Scene, SceneBuilder, require_ray_caster
 from replay.simulate.shading import Light, with_lamps
 from replay.simulate.street import MAST_CORNERS_M
 from replay.simulate.world import Moment, World
@@ -173,12 +173,13 @@ def simulate(scenario: str = "crossing", seed: int = 0, seconds: float = 20.0, *
     """A drive through a simulated crossing: iterate over it for its events, or hand it to `import_drive`.
 
     Without `cameras` and `roadside` it is several times faster, and the LiDAR gives the same bytes. UnknownFormat if there
-    is no such scenario, InputError if `seconds` or `seed` make no sense.
+    is no such scenario, InputError if `seconds` or `seed` make no sense, MissingExtra without Open3D.
     """
     if not 0.0 < seconds <= 3600.0:
         raise InputError("seconds", f"{seconds:g}", "more than 0 and at most 3600")
     if seed < 0:
         raise InputError("seed", f"{seed}", "0 or more")
+    require_ray_caster()
     return Simulation(scenario_named(scenario), seed, seconds, cameras, roadside)
 
 
