@@ -29,7 +29,7 @@ class Codec:
         """The octets of a plain value; SpecError names the field that its table does not allow."""
         sink = BitSink()
         self._write(sink, value)
-        return sink.finished() or b"\0"
+        return sink.finished()
 
     @cached_property
     def _read(self) -> Read:

@@ -78,6 +78,7 @@ class Bits:
 
 
 Read = Callable[[Bits], Any]
+Step = Callable[[Bits, dict[str, Any]], None]  # reads some fields of a sequence into its dictionary
 Take = Callable[[int, int], Any]  # (number whose last bit stands before bit `end`, end) -> value
 
 
@@ -174,9 +175,11 @@ def _sequence(kind: Sequence, path: str) -> Read:
     head = extension + sum(part.optional for part in kind.fields)
     top = head - 1
 
+    steps = [None if fixed_width(part.kind) is not None else _step(part, path) for part in kind.fields]
+
     @lru_cache(maxsize=1024)
-    def plan(presence: int) -> tuple[Callable[[Bits, dict[str, Any]], None], ...]:
-        return _plan(_present(kind, presence), path)
+    def plan(presence: int) -> tuple[Step, ...]:
+        return _plan(kind, steps, _present(kind, presence), path)
 
     def read(bits: Bits) -> dict[str, Any]:
         presence = bits.read(head, path)
@@ -193,35 +196,36 @@ def _sequence(kind: Sequence, path: str) -> Read:
     return read
 
 
-def _present(kind: Sequence, presence: int) -> tuple[Field, ...]:
-    """The fields that the presence bits announce."""
+def _present(kind: Sequence, presence: int) -> list[int]:
+    """Places of the fields that the presence bits announce."""
     left = sum(part.optional for part in kind.fields)
-    fields: list[Field] = []
-    for part in kind.fields:
+    places: list[int] = []
+    for place, part in enumerate(kind.fields):
         left -= part.optional
         if not part.optional or presence >> left & 1:
-            fields.append(part)
-    return tuple(fields)
+            places.append(place)
+    return places
 
 
-def _plan(fields: tuple[Field, ...], path: str) -> tuple[Callable[[Bits, dict[str, Any]], None], ...]:
-    """Steps that read the fields: one for each run of fixed width, one for each other field."""
-    steps: list[Callable[[Bits, dict[str, Any]], None]] = []
+def _plan(kind: Sequence, steps: list[Step | None], places: list[int], path: str) -> tuple[Step, ...]:
+    """Steps that read the fields at the places: one for each run of fixed width, the given one for each other field."""
+    planned: list[Step] = []
     run: list[Field] = []
-    for part in fields:
-        if fixed_width(part.kind) is not None:
-            run.append(part)
+    for place in places:
+        step = steps[place]
+        if step is None:
+            run.append(kind.fields[place])
             continue
         if run:
-            steps.append(_run(tuple(run), path))
+            planned.append(_run(tuple(run), path))
             run = []
-        steps.append(_contained(part.name, part.kind, path) if isinstance(part.kind, Contained) else _single(part, path))
+        planned.append(step)
     if run:
-        steps.append(_run(tuple(run), path))
-    return tuple(steps)
+        planned.append(_run(tuple(run), path))
+    return tuple(planned)
 
 
-def _run(fields: tuple[Field, ...], path: str) -> Callable[[Bits, dict[str, Any]], None]:
+def _run(fields: tuple[Field, ...], path: str) -> Step:
     width = sum(fixed_width(part.kind) or 0 for part in fields)
     takers = _field_takers(fields, path, 0)
     first = f"{path}.{fields[0].name}"
@@ -234,7 +238,9 @@ def _run(fields: tuple[Field, ...], path: str) -> Callable[[Bits, dict[str, Any]
     return step
 
 
-def _single(part: Field, path: str) -> Callable[[Bits, dict[str, Any]], None]:
+def _step(part: Field, path: str) -> Step:
+    if isinstance(part.kind, Contained):
+        return _contained(part.name, part.kind, path)
     name, read = part.name, reader(part.kind, f"{path}.{part.name}")
 
     def step(bits: Bits, value: dict[str, Any]) -> None:
@@ -243,7 +249,7 @@ def _single(part: Field, path: str) -> Callable[[Bits, dict[str, Any]], None]:
     return step
 
 
-def _contained(name: str, kind: Contained, path: str) -> Callable[[Bits, dict[str, Any]], None]:
+def _contained(name: str, kind: Contained, path: str) -> Step:
     """X.691, 11.2: an open type. Its contents end inside its last octet, and what they leave of that is zero."""
     readers = {key: reader(inner, f"{path}.{name}") for key, inner in kind.kinds.items()}
     where = f"{path}.{name}"

@@ -222,7 +222,7 @@ def _field(part: Field, path: str) -> tuple[str, bool, Write]:
 
 
 def _contained(name: str, kind: Contained, path: str) -> Write:
-    """X.691, 11.2: an open type: its own octets, at least one, behind their length."""
+    """X.691, 11.2: an open type: its own octets behind their length."""
     writers = {key: writer(inner, path) for key, inner in kind.kinds.items()}
 
     def write(sink: BitSink, value: Any) -> None:
@@ -232,7 +232,7 @@ def _contained(name: str, kind: Contained, path: str) -> Write:
             return
         inner = BitSink()
         write_inner(inner, value[name])
-        sink.octets(inner.finished() or b"\0", path)
+        sink.octets(inner.finished(), path)
 
     return write
 
