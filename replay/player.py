@@ -74,6 +74,11 @@ class Player:
         self._events = self._laps = self._worst_lag_ns = 0
 
     @property
+    def played(self) -> Played:
+        """What came of playing so far."""
+        return Played(self._events, self._laps, self._worst_lag_ns)
+
+    @property
     def position_ns(self) -> int:
         """Time in the drive of the event last let out; where playing starts or was sought to, before one was."""
         return self._last_ns
@@ -87,7 +92,7 @@ class Player:
         at_ns = self._start_ns
         while at_ns is not None:
             at_ns = self._play_from(at_ns)
-        return Played(self._events, self._laps, self._worst_lag_ns)
+        return self.played
 
     def pause(self) -> None:
         """Hold still before the next event."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -85,19 +84,20 @@ def _message(record: BusRecord, place: str) -> Message:
 
     headers = record.headers
     wire_format = headers["wire_format"].decode("ascii", "replace") if "wire_format" in headers else None
-    message = decode(record.value, wire_format)
-    generated_ns = _number(headers, "generated_ns", message.header.generated_ns, place)
-    header = replace(message.header, generated_ns=generated_ns,
-                     publisher=headers.get("publisher", message.header.publisher.encode()).decode("utf-8", "replace"),
+    message = decode(record.value, wire_format, publisher=headers.get("publisher", b"").decode("utf-8", "replace"),
                      received_ns=_number(headers, "received_ns", record.time_ns, place))
-    return _moved(message, header, generated_ns - message.header.generated_ns)
+    generated_ns = _number(headers, "generated_ns", message.header.generated_ns, place)
+    return _moved(message, generated_ns - message.header.generated_ns)
 
 
-def _moved(message: Message, header: Any, shift_ns: int) -> Message:
-    """The message under its bus header; measurement times stand relative to generation, so they move along with it."""
-    if shift_ns and isinstance(message, RoadsideMessage | StationMessage):
-        moved_ns = message.objects.measured_ns + np.int64(shift_ns)
-        return replace(message, header=header, objects=replace(message.objects, measured_ns=moved_ns))
+def _moved(message: Message, by_ns: int) -> Message:
+    """The message `by_ns` later than its octets say, as in a drive that is played anew; measured times go along."""
+    if by_ns == 0:
+        return message
+    header = replace(message.header, generated_ns=message.header.generated_ns + by_ns)
+    if isinstance(message, RoadsideMessage | StationMessage):
+        objects = replace(message.objects, measured_ns=message.objects.measured_ns + np.int64(by_ns))
+        return replace(message, header=header, objects=objects)
     return replace(message, header=header)
 
 

@@ -1,7 +1,7 @@
 """Events survive the bus exactly; what does not belong there, or came to harm, is refused by its place."""
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_specs.boxes import Boxes3D
-from data_specs.errors import InputError, SpecError
+from data_specs.errors import DecodeError, InputError, SpecError
 from data_specs.health import RsuHealth
+from data_specs.messages import GeoPoint, RoadsideMessage
 from data_specs.objects import ObjectList, Truth
+from data_specs.pose import SE3
+from data_specs.site import Crossing, Rsu, Site
 from replay.bus import BusRecord
-from replay.drive import EGO_SAMPLES, FUSED_TRACKS, RSU_HEALTH, TRUTH, VEHICLE_OBJECTS, Event
-from v2x.records import from_bus_record, to_bus_record
+from replay.drive import (
+    EGO_SAMPLES,
+    FUSED_TRACKS,
+    ROADSIDE_MESSAGES,
+    RSU_HEALTH,
+    TRUTH,
+    VEHICLE_OBJECTS,
+    DriveInfo,
+    Event,
+    rsu_objects,
+)
+from replay.shift import shifted
+from tests.same import assert_same
+from v2x.records import bus_key, from_bus_record, to_bus_record
+from v2x.rsu import RoadsideUnit
 
 TIME_NS = 1_700_000_000_123_456_789
 
@@ -22,19 +38,6 @@ TIME_NS = 1_700_000_000_123_456_789
 def objects(n: int = 3, source: str = "vehicle") -> ObjectList:
     boxes = Boxes3D("map", np.arange(3.0 * n).reshape(n, 3), np.full((n, 3), 2.0), np.linspace(-1.0, 1.0, n))
     return ObjectList.build(boxes, source, TIME_NS, np.ones(n, np.uint8), score=np.linspace(0.1, 0.9, n))
-
-
-def assert_same(got: object, expected: object) -> None:
-    """Equal field by field, arrays bit for bit, NaN included."""
-    assert type(got) is type(expected)
-    for field in fields(expected):  # type: ignore[arg-type]
-        a, b = getattr(got, field.name), getattr(expected, field.name)
-        if is_dataclass(b):
-            assert_same(a, b)
-        elif isinstance(b, np.ndarray):
-            np.testing.assert_array_equal(a, b)
-        else:
-            assert a == b or (a != a and b != b)
 
 
 @pytest.mark.parametrize("event", [
@@ -75,3 +78,57 @@ def test_a_damaged_record_gives_an_event_or_an_input_error_and_nothing_else(data
         from_bus_record(BusRecord(VEHICLE_OBJECTS, "k", bytes(value), TIME_NS, {}, 0, 4))
     except InputError as error:
         assert "vehicle.objects, partition 0, offset 4" in str(error)
+
+
+def roadside_message() -> RoadsideMessage:
+    """A message as it came off the air: octets of our own encoder, decoded again."""
+    origin = GeoPoint(48.1, 11.5, 520.0)
+    unit = RoadsideUnit(Rsu("rsu-1", "c", 101, "", "", SE3.from_yaw("map", "rsu-1", 0.5, np.array([10.0, 5.0, 6.0]))), origin,
+                        latency_ns=40_000_000)
+    found = objects(3, "rsu-1")
+    boxes = Boxes3D("rsu-1", found.boxes.center_m, found.boxes.size_lwh_m, found.boxes.yaw_rad)
+    (event,) = unit.process(Event(TIME_NS, rsu_objects("rsu-1"), replace(found, boxes=boxes)))
+    return event.payload
+
+
+def test_a_roadside_message_travels_as_its_octets_and_comes_back_the_same():
+    message = roadside_message()
+    record = to_bus_record(Event(message.header.generated_ns, ROADSIDE_MESSAGES, message), "c")
+    assert record.value == message.header.raw
+    assert record.headers["publisher"] == b"rsu-1"
+    assert_same(from_bus_record(record).payload, message)
+
+
+def test_a_message_that_is_played_later_keeps_its_octets_and_is_later_in_all_its_times():
+    message = roadside_message()
+    event = Event(message.header.generated_ns, ROADSIDE_MESSAGES, message)
+    later = shifted(event, 3_600_000_000_001)
+    record = to_bus_record(later, "c")
+    assert record.value == message.header.raw
+    assert_same(from_bus_record(record).payload, later.payload)
+
+
+def test_octets_that_break_their_standard_are_named_by_place_and_bit():
+    record = BusRecord(ROADSIDE_MESSAGES, "c", roadside_message().header.raw[:20], TIME_NS, {}, 1, 9)
+    with pytest.raises(DecodeError, match=r"rsu.messages, partition 1, offset 9, bit \d+: "):
+        from_bus_record(record)
+
+
+@pytest.mark.parametrize(("headers", "said"), [
+    ({"received_ns": b"soon"}, r"header received_ns b'soon', expected a whole number of nanoseconds"),
+    ({"wire_format": b"morse"}, r"wire format 'morse', expected one of etsi-cpm"),
+])
+def test_headers_that_make_no_sense_are_refused(headers, said):
+    with pytest.raises(InputError, match=said):
+        from_bus_record(BusRecord(ROADSIDE_MESSAGES, "c", roadside_message().header.raw, TIME_NS, headers, 0, 3))
+
+
+def test_the_key_of_a_message_is_the_crossing_its_sender_watches():
+    def crossing(name: str) -> Crossing:
+        return Crossing(name, GeoPoint(48.1, 11.5, 520.0), np.zeros((3, 2)), "off")
+
+    rsu = Rsu("rsu-1", "north", 101, "", "", SE3.identity("map", "rsu-1"))
+    info = DriveInfo("d", GeoPoint(48.1, 11.5, 520.0), 0, 0, {}, Site((crossing("south"), crossing("north")), (rsu,)), "test")
+    assert bus_key(info, Event(TIME_NS, ROADSIDE_MESSAGES, roadside_message())) == "north"
+    assert bus_key(info, Event(TIME_NS, VEHICLE_OBJECTS, objects())) == "south"
+    assert bus_key(replace(info, site=Site((), ())), Event(TIME_NS, VEHICLE_OBJECTS, objects())) == "d"

@@ -1,0 +1,193 @@
+"""Between a drive and a bus: what a drive holds is played onto a bus, what a bus carries is recorded into a drive.
+
+The description of a drive (where `map` has its origin, which units stand where) travels too, on a topic of its own: without
+it nobody could place what comes after.
+"""
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from data_specs.errors import BusError, InputError
+from data_specs.site import Site, read_site
+from replay.bus import Bus, BusRecord
+from replay.console import progress, say
+from replay.drive import DriveInfo, Event
+from replay.manifest import info_from_dict, info_to_dict
+from replay.player import Played, Player
+from replay.recorded import open_drive
+from replay.recorder import Recorder, make_way
+from v2x.buses import open_bus
+from v2x.records import BUS_TOPICS, bus_key, from_bus_record, to_bus_record
+
+DRIVE_INFO = "drive.info"
+_LISTEN_S = 0.5  # the longest a recorder waits before it looks at the clock
+
+
+class BusSink:
+    """A Sink that publishes the events of a drive, counted by topic; its description goes first."""
+
+    def __init__(self, bus: Bus, info: DriveInfo) -> None:
+        self._bus, self._info = bus, info
+        self.counts: Counter[str] = Counter()
+        bus.publish(DRIVE_INFO, json.dumps(info_to_dict(info)).encode(), key=info.drive_id, time_ns=info.start_ns)
+
+    def write(self, event: Event) -> None:
+        """Publish an event; SpecError for a topic that does not travel, BusError when the bus is gone."""
+        record = to_bus_record(event, bus_key(self._info, event))
+        self._bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
+        self.counts[event.topic] += 1
+
+
+def replay_drive(path: Path, url: str, speed: float, loop: bool, from_s: float, to_s: float | None,
+                 topics: Sequence[str]) -> tuple[Played, dict[str, int]]:
+    """Play the drive at `path` onto the bus at `url`: what came of it, and how many records of each topic were published.
+
+    `from_s` and `to_s` count from the drive's start. Ctrl-C ends playing as the drive's end does.
+    """
+    drive = open_drive(path)
+    names = travelling(drive.info, topics)
+    start_ns = drive.info.start_ns + round(from_s * 1e9)
+    end_ns = None if to_s is None else drive.info.start_ns + round(to_s * 1e9)
+    if start_ns > drive.info.end_ns or (end_ns is not None and end_ns <= start_ns):
+        raise InputError("--from, --to", f"{from_s} to {'the end' if to_s is None else to_s} s",
+                         f"a stretch of the {drive.info.duration_s:.1f} s of {path}")
+    bus = open_bus(url)
+    try:
+        sink = BusSink(bus, drive.info)
+        bar = iter(progress(range(sum(drive.info.topics[name].count for name in names)), f"playing {path.name}"))
+
+        def take(event: Event) -> None:
+            sink.write(event)
+            next(bar, None)
+
+        player = Player(drive, take, speed=speed, start_ns=start_ns, end_ns=end_ns, topics=names, loop=loop)
+        with on_interrupt(player.stop):
+            played = player.play()
+        bus.flush()
+    finally:
+        bus.close()
+    return played, dict(sink.counts)
+
+
+def record_bus(path: Path, url: str, seconds: float | None, site: Path | None, from_start: bool) -> tuple[DriveInfo, int, str]:
+    """Record the bus at `url` into a drive at `path`: its description, how many records could not be read, and the last reason.
+
+    Ends after `seconds`, or with Ctrl-C. Where `map` lies is told by the first crossing of the site file, else by the
+    description last sent on the bus; InputError where there is neither.
+    """
+    make_way(path, overwrite=False, remove=False)
+    told = read_site(site) if site is not None else None
+    bus = open_bus(url)
+    try:
+        played = read_info(bus) if told is None else site_info(told, str(site))
+        if played is None:
+            raise InputError(f"{url}, topic {DRIVE_INFO}", "no drive's description", "one, as 'roadweave replay' sends it",
+                             "say where map lies with --site FILE")
+        recording = BusRecording(bus, path, recording_info(played, path.name, url), from_start=from_start)
+        say(f"recording {url} into {path}; Ctrl-C ends it")
+        ends_at, stopped = float("inf") if seconds is None else time.monotonic() + seconds, threading.Event()
+        with on_interrupt(stopped.set):
+            info = recording.run(lambda: time.monotonic() < ends_at and not stopped.is_set())
+    finally:
+        bus.close()
+    return info, recording.refused.total(), recording.last_trouble
+
+
+@contextmanager
+def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """Inside the block Ctrl-C and SIGTERM call `stop` instead of breaking off whatever runs."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class BusRecording:
+    """Records what a bus carries, from now on or from its start, until told to stop."""
+
+    def __init__(self, bus: Bus, path: Path, info: DriveInfo, *, from_start: bool = False) -> None:
+        self._bus, self._path, self._info = bus, path, info
+        self._reader = bus.subscribe(BUS_TOPICS, from_start=from_start)
+        self.counts: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()  # records that could not be read, by topic
+        self.last_trouble = ""
+
+    def run(self, goes_on: Callable[[], bool]) -> DriveInfo:
+        """Record while `goes_on()`; BusError if nothing came at all, and no drive is left then."""
+        with Recorder(self._path, self._info) as recorder:
+            while goes_on():
+                for record in self._reader.poll(_LISTEN_S):
+                    self._take(record, recorder)
+        self._reader.close()
+        if not self.counts:
+            shutil.rmtree(self._path)
+            trouble = f"; {self.refused.total()} records could not be read: {self.last_trouble}" if self.refused else ""
+            raise BusError(f"{self._path}: nothing was recorded, expected records of {', '.join(BUS_TOPICS)}{trouble}")
+        return recorder.info
+
+    def _take(self, record: BusRecord, recorder: Recorder) -> None:
+        try:
+            event = from_bus_record(record)
+        except InputError as error:
+            self.refused[record.topic] += 1
+            self.last_trouble = str(error)
+            return
+        recorder.write(event)
+        self.counts[event.topic] += 1
+
+
+def read_info(bus: Bus, patience_s: float = 2.0) -> DriveInfo | None:
+    """The description last published on a bus; None where there is none, InputError where it cannot be read."""
+    reader = bus.subscribe([DRIVE_INFO])
+    last: BusRecord | None = None
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        records = reader.poll(0.2)
+        if not records and last is not None:
+            break
+        last = records[-1] if records else last
+    reader.close()
+    if last is None:
+        return None
+    where = f"{DRIVE_INFO}, offset {last.offset}"
+    try:
+        return info_from_dict(json.loads(last.value), where)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(where, f"{type(error).__name__} {error}", "a description as 'roadweave replay' sends it") from error
+
+
+def site_info(site: Site, where: str) -> DriveInfo:
+    """The description of whatever happens at a site: `map` has its origin at the first crossing; InputError if there is none."""
+    if not site.crossings:
+        raise InputError(where, "no crossing", "at least one: the first one's origin is that of map")
+    return DriveInfo(site.crossings[0].id, site.crossings[0].origin, 0, 0, {}, site, "site")
+
+
+def recording_info(played: DriveInfo, drive_id: str, url: str) -> DriveInfo:
+    """The description of a recording from a bus: the site and origin of what is played there, its own name and story."""
+    return replace(played, drive_id=drive_id, importer="record", topics={}, start_ns=0, end_ns=0,
+                   notes=(*played.notes, f"recorded from {url}"),
+                   facts={**played.facts, "recorded_from": url, "played": played.drive_id})
+
+
+def travelling(info: DriveInfo, asked: Sequence[str]) -> list[str]:
+    """The topics of a drive to publish: those asked for, or all that travel; InputError for one that is not there."""
+    there = [topic for topic in BUS_TOPICS if topic in info.topics]
+    if not there:
+        raise InputError(f"drive {info.drive_id}", f"topics {', '.join(sorted(info.topics)) or 'none'}",
+                         f"at least one that travels: {', '.join(BUS_TOPICS)}")
+    for topic in asked:
+        if topic not in there:
+            raise InputError("--topics", repr(topic), f"one of {', '.join(there)}")
+    return list(asked) or there
