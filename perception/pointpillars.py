@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from data_specs.arrays import Array
-from data_specs.boxes import Boxes3D, wrap_rad
+from data_specs.boxes import wrap_rad
 from data_specs.objects import ObjectClass, ObjectList
 from data_specs.sensors import Sample
 from perception.batch import ego_points
 from perception.checkpoint import require_fit
+from perception.frustum import points_seen
 from perception.grid import BevGrid
+from perception.interop_mmdet3d import boxes_from_mmdet3d
 from perception.ops.nms import rotated_nms
 from perception.ops.voxelize import HardPillars, hard_pillars
 
@@ -213,12 +215,9 @@ class PointPillars:
         score = np.array([s for s, _ in kept], np.float64)
         order = np.argsort(-score, kind="stable")[: self.config.max_objects]
         rows = np.array([i for _, i in kept], np.int64)[order]
-        found = boxes[rows].astype(np.float64)
-        found[:, 2] += found[:, 5] / 2  # the head's boxes stand on their bottom
-        yaw_rad = faced(found[:, 6], backward[rows])
-        objects = Boxes3D("ego", found[:, :3], found[:, 3:6], yaw_rad)
-        return ObjectList.build(objects, self.name, taken_ns, np.array(label, np.uint8)[order], score=score[order],
-                                existence=score[order].astype(np.float32))
+        found = np.column_stack([boxes[rows, :6], faced(boxes[rows, 6], backward[rows])])
+        return ObjectList.build(boxes_from_mmdet3d(found, "ego"), self.name, taken_ns, np.array(label, np.uint8)[order],
+                                score=score[order], existence=score[order].astype(np.float32))
 
 
 def points_in_view(sample: Sample, config: PointPillarsConfig) -> Array:
@@ -226,12 +225,8 @@ def points_in_view(sample: Sample, config: PointPillarsConfig) -> Array:
     points = ego_points(sample)
     grid = config.grid
     low_m, high_m = np.array([grid.x_range_m, grid.y_range_m, grid.z_range_m], np.float32).T
-    points = points[((points[:, :3] > low_m) & (points[:, :3] < high_m)).all(axis=1)]
-    for camera in sample.cameras:
-        if camera.frame == config.camera:
-            camera_from_ego = sample.ego_from_sensor[camera.frame].inverse()
-            points = points[camera.sees(camera.project(camera_from_ego.apply(points[:, :3].astype(np.float64)))[0])]
-    return points
+    inside = ((points[:, :3] > low_m) & (points[:, :3] < high_m)).all(axis=1)
+    return points_seen(points[inside], sample, config.camera)
 
 
 def anchor_boxes(config: PointPillarsConfig) -> Tensor:
