@@ -10,5 +10,6 @@ st.set_page_config(page_title="Roadweave", page_icon=ICON, layout="wide",
 page_style()
 drive = st.Page("pages/drive.py", title="Drive", icon=":material/movie:", url_path="drive")
 live = st.Page("pages/live.py", title="Live", icon=":material/sensors:", url_path="live")
-home = st.Page(lambda: st.switch_page(drive), title="Roadweave", url_path="home", default=True, visibility="hidden")
+home = st.Page(lambda: st.switch_page(drive, query_params=st.query_params.to_dict()), title="Roadweave", url_path="home",
+               default=True, visibility="hidden")
 st.navigation([home, drive, live], position="top").run()

@@ -16,6 +16,8 @@ export async function mount(parent, data, base) {
   if (known?.drive === data.drive) return known.close;
   known?.page?.close();
   root.replaceChildren();
+  delete root.dataset.shown;
+  delete root.dataset.pictured;
   const entry = { drive: data.drive, page: null, close: () => { entry.page?.close(); mounted.delete(root); } };
   mounted.set(root, entry);
   try {

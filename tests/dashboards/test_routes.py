@@ -25,7 +25,8 @@ def get(path: str, query: str = ""):
     for route in routes.routes():
         match, scope = route.matches({"type": "http", "path": path, "method": "GET"})
         if match.value == 2:
-            return route.endpoint(Request({"type": "http", "method": "GET", "headers": [], "query_string": query.encode(), **scope}))
+            asked = {"type": "http", "method": "GET", "headers": [], "query_string": query.encode()}
+            return route.endpoint(Request(asked | dict(scope)))
     raise AssertionError(f"no route for {path}")
 
 
