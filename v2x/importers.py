@@ -14,6 +14,7 @@ from data_specs.errors import DecodeError, InputError
 from data_specs.messages import GeoPoint, RoadsideMessage
 from data_specs.pose import SE3
 from data_specs.site import Crossing, Rsu, Site
+from replay.console import progress
 from replay.drive import ROADSIDE_MESSAGES, DriveInfo, Event, TopicInfo
 from v2x.codecs import decode
 from v2x.codecs.geonet import PORT_CPM, PORTS, ForeignPacket, unwrap
@@ -32,7 +33,8 @@ class PcapImporter:
     def __init__(self, path: Path) -> None:
         self._path = Path(path)
         self._skipped: Counter[str] = Counter()
-        self._messages = sorted((message for packet in read_pcap(self._path) if (message := self._message(packet))),
+        packets = progress(list(read_pcap(self._path)), f"decoding {self._path.name}")
+        self._messages = sorted((message for packet in packets if (message := self._message(packet))),
                                 key=lambda message: message.header.generated_ns)
         if not self._messages:
             raise InputError(self._path, f"no CPM ({self._skipped_words() or 'no packet'})", "at least one")
