@@ -51,9 +51,9 @@ class TrainConfig:
 
     seed: int = 0
     steps: int = 7000
-    batch: int = 4  # scenes a step
+    batch: int = 2  # scenes a step
     first_drive: int = 1000  # seeds below are held out: 0..99 for tests and the demo, 900..999 for calibration
-    drives: int = 600
+    drives: int = 160
     drive_seconds: float = 20.0
     samples_hz: float = 1.0
     scenarios: tuple[str, ...] = ("crossing", "busy", "delivery", "suburb", "turning")  # taken in turn by seed
@@ -61,7 +61,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     warm_up: float = 0.1  # part of the steps in which the rate rises
     clip_norm: float = 10.0
-    ema_decay: float = 0.998
+    ema_decay: float = 0.997
     bf16: bool = True  # convolutions in bfloat16: 4x as fast where the CPU has AMX
 
     def __post_init__(self) -> None:

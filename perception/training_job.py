@@ -7,7 +7,7 @@ from pathlib import Path
 from perception.calibrate import calibrate
 from perception.checkpoint import save_weights
 from perception.config import DetectorConfig, TrainConfig
-from perception.dataset import DriveScenes
+from perception.dataset import DriveScenes, Pairs
 from perception.train import Run, new_run, resume_run, train, write_rows
 from replay.console import progress, say
 from replay.simulate import training_pairs
@@ -16,7 +16,7 @@ CALIBRATION_DRIVES = range(900, 925)  # seeds that neither train (1000 and up) n
 
 
 def train_to_file(out: Path, config: TrainConfig, network: DetectorConfig, minutes: float, cache: Path,
-                  checkpoint: Path) -> Run:
+                  checkpoint: Path, pairs: Pairs = training_pairs) -> Run:
     """Train until the last step or for `minutes`, going on from `checkpoint` if it is there, and write `out`.
 
     Beside `out` come its metrics as Parquet. Simulated scenes stay in `cache`. With 0 minutes nothing is trained or saved
@@ -27,8 +27,8 @@ def train_to_file(out: Path, config: TrainConfig, network: DetectorConfig, minut
         resume_run(run, checkpoint)
         say(f"goes on at step {run.step} of {config.steps} of {checkpoint}")
     if minutes > 0:
-        train(run, DriveScenes(config, cache, training_pairs), minutes * 60, checkpoint, _tell)
-    held_out = DriveScenes(replace(config, samples_hz=0.5), cache, training_pairs)
+        train(run, DriveScenes(config, cache, pairs), minutes * 60, checkpoint, _tell)
+    held_out = DriveScenes(replace(config, samples_hz=config.samples_hz / 2), cache, pairs)
     moments = [(seed, index) for seed in CALIBRATION_DRIVES for index in range(held_out.scenes_of_drive)]
     calibrate(run.average, (held_out.load(*moment) for moment in progress(moments, "calibrating")))
     save_weights(out, run.average, network, {"step": run.step, "seconds": round(run.seconds, 1), "train": asdict(config)})

@@ -6,6 +6,7 @@ Sources: Platt, Probabilistic outputs for support vector machines (1999); Guo et
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from perception.head import UNCERTAIN, Peaks
@@ -42,21 +43,32 @@ def covariance_of(variance: Tensor) -> Tensor:
     return covariance
 
 
-def fit_score(score: Tensor, is_true: Tensor, prior_weight: float = 4.0, rounds: int = 50) -> tuple[float, float]:
+def fit_score(score: Tensor, is_true: Tensor, prior_weights: tuple[float, float] = (20.0, 1.0),
+              rounds: int = 50) -> tuple[float, float]:
     """Slope and offset of the logistic line through logit(score) that best tells true detections from false ones.
 
-    Newton's method on the likelihood with a Gaussian prior around the identity, so that few or one-sided examples stay near
-    it; the slope is kept at 0.1 or more, so that the order of scores never turns.
+    Newton's method, halving steps that overshoot, on the likelihood with a Gaussian prior around the identity, so that few
+    or one-sided examples stay near it, the slope more so than the offset. The slope is kept at 0.1 or more, so that the order
+    of scores never turns.
     """
     logit = torch.logit(score.double(), eps=1e-6)
     x, y = torch.stack([logit, torch.ones_like(logit)], dim=1), is_true.double()
     identity = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    prior = torch.tensor(prior_weights, dtype=torch.float64)
+
+    def cost(line: Tensor) -> Tensor:
+        misfit = F.binary_cross_entropy_with_logits(x @ line, y, reduction="sum")
+        return misfit + (prior * (line - identity).square()).sum() / 2
+
     line = identity.clone()
     for _ in range(rounds):
         p = torch.sigmoid(x @ line)
-        gradient = x.T @ (p - y) + prior_weight * (line - identity)
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + prior_weight * torch.eye(2, dtype=torch.float64)
-        line = line - torch.linalg.solve(hessian, gradient)
+        gradient = x.T @ (p - y) + prior * (line - identity)
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + torch.diag(prior)
+        move = torch.linalg.solve(hessian, gradient)
+        while cost(line - move) > cost(line) and move.abs().max() > 1e-9:
+            move = move / 2
+        line = line - move
     return max(float(line[0]), 0.1), float(line[1])
 
 
