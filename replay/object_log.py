@@ -38,7 +38,8 @@ JOURNAL_SCHEMA = pa.schema([
     pa.field("record", pa.binary(), nullable=False),
 ])
 JOURNAL_BATCH_ROWS = 16  # what a killed recorder loses at most
-ROW_GROUP_ROWS = 64  # what one seek decodes
+ROW_GROUP_ROWS = 64  # what one seek reads
+RECORDS_AT_ONCE = 16  # of those, built into records
 
 
 class JournalWriter:
@@ -148,7 +149,7 @@ class ParquetTopic:
         self.path, self.topic, self.kind = path, topic, kind
         if kind not in KINDS:
             raise SpecError(f"{path}: records of kind {kind!r}, expected one of {', '.join(KINDS)}")
-        self._cached: tuple[int, list[tuple[int, int, Event]]] = (-1, [])
+        self._kept: tuple[int, tuple[list[int], list[int], pa.RecordBatch]] | None = None
 
     @cached_property
     def _file(self) -> pq.ParquetFile:
@@ -183,25 +184,35 @@ class ParquetTopic:
         begin = 0 if start_ns is None else bisect_left(lasts, start_ns)
         end = len(firsts) if end_ns is None else bisect_left(firsts, end_ns)
         for group in range(begin, end):
-            rows = self._group(group)
-            low = 0 if start_ns is None else bisect_left(rows, start_ns, key=lambda row: row[0])
-            high = len(rows) if end_ns is None else bisect_left(rows, end_ns, key=lambda row: row[0])
-            yield from rows[low:high]
+            times_ns, sequences, records = self._group(group)
+            low = 0 if start_ns is None else bisect_left(times_ns, start_ns)
+            high = len(times_ns) if end_ns is None else bisect_left(times_ns, end_ns)
+            for first in range(low, high, RECORDS_AT_ONCE):
+                last = min(first + RECORDS_AT_ONCE, high)
+                payloads = self._records(records.slice(first, last - first), group)
+                for time_ns, sequence, payload in zip(times_ns[first:last], sequences[first:last], payloads):
+                    yield time_ns, sequence, Event(time_ns, self.topic, payload)
 
-    def _group(self, group: int) -> list[tuple[int, int, Event]]:
-        if self._cached[0] == group:
-            return self._cached[1]
+    def _group(self, group: int) -> tuple[list[int], list[int], pa.RecordBatch]:
+        """Times, sequence numbers and records of a row group; the last one read is kept."""
+        if self._kept is None or self._kept[0] != group:
+            try:
+                table = self._file.read_row_group(group, use_threads=False).combine_chunks()
+            except (pa.ArrowException, OSError) as error:
+                raise self._damaged(group, error) from error
+            records = pa.RecordBatch.from_struct_array(table["record"].combine_chunks())
+            self._kept = (group, (table["time_ns"].to_pylist(), table["sequence"].to_pylist(), records))
+        return self._kept[1]
+
+    def _records(self, batch: pa.RecordBatch, group: int) -> list[Any]:
         try:
-            table = self._file.read_row_group(group, use_threads=False).combine_chunks()
-            records = from_batch(pa.RecordBatch.from_struct_array(table["record"].combine_chunks()), KINDS[self.kind])
-        except (pa.ArrowException, OSError, SpecError) as error:
-            byte = self._file.metadata.row_group(group).column(0).data_page_offset
-            raise InputError(f"{self.path}, row group {group} at byte {byte}", str(error).splitlines()[0],
-                             f"{self.kind} records") from error
-        times, sequences = table["time_ns"].to_pylist(), table["sequence"].to_pylist()
-        rows = [(t, s, Event(t, self.topic, record)) for t, s, record in zip(times, sequences, records)]
-        self._cached = (group, rows)
-        return rows
+            return from_batch(batch, KINDS[self.kind])
+        except (SpecError, ValueError) as error:
+            raise self._damaged(group, error) from error
+
+    def _damaged(self, group: int, error: Exception) -> InputError:
+        byte = self._file.metadata.row_group(group).column(0).data_page_offset
+        return InputError(f"{self.path}, row group {group} at byte {byte}", str(error).splitlines()[0], f"{self.kind} records")
 
 
 def compact(journal: Journal, folder: Path, generation: int = 0) -> list[tuple[DriveFile, int, int, int]]:

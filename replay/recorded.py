@@ -118,7 +118,7 @@ class RecordedDrive:
                     found[topic].append(JournalTopic(journal, topic, kind))
             sampled = self._samples.topics() if (self.path / SENSORS).is_file() else []
         for topic in sampled:
-            found[topic].append(_SampleTopic(self._samples, topic))
+            found[topic].append(_SampleTopic(self, topic))
         return dict(found)
 
     def _survey(self) -> DriveInfo:
@@ -139,12 +139,14 @@ class RecordedDrive:
 
 
 class _SampleTopic:
-    def __init__(self, reader: Any, topic: str) -> None:
-        self._reader, self._topic = reader, topic
+    """Samples of one topic; the sensors' file is opened when they are first read."""
+
+    def __init__(self, drive: RecordedDrive, topic: str) -> None:
+        self._drive, self._topic = drive, topic
 
     @property
     def times_ns(self) -> Any:
-        return self._reader.times_ns(self._topic)
+        return self._drive._samples.times_ns(self._topic)
 
     def events(self, start_ns: int | None, end_ns: int | None) -> Iterator[_Row]:
-        return self._reader.samples(self._topic, start_ns, end_ns)
+        return self._drive._samples.samples(self._topic, start_ns, end_ns)
