@@ -97,8 +97,10 @@ class _MemorySubscription:
         with bus._arrived:
             bus._arrived.wait_for(lambda: bus._closed or self._waiting(), timeout_s)
             records: list[BusRecord] = []
-            for topic in self._next:
-                new = bus._logs[topic][self._next[topic]:self._next[topic] + max_records - len(records)]
+            waiting = [topic for topic, place in self._next.items() if len(bus._logs[topic]) > place]
+            for i, topic in enumerate(waiting):
+                share = (max_records - len(records)) // (len(waiting) - i)  # so that a backlog of topics is read side by side
+                new = bus._logs[topic][self._next[topic]:self._next[topic] + share]
                 self._next[topic] += len(new)
                 records += new
         return records

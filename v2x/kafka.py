@@ -22,6 +22,7 @@ TIME_HEADER = "time_ns"
 CONTACT_TIMEOUT_S = 4.0  # for the first contact with a broker, all addresses together
 PATIENCE_S = 4.0  # how long no broker may answer before a reader is told; a failover takes about 2
 _PROBE_EVERY_S = 0.5  # how often brokers are asked where nothing else shows that they are there
+_SHARE_BYTES = 1 << 16  # of a partition, at a time: a backlog of several topics is read side by side, not one after the other
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # size, key 18, version 0, correlation id 1, no client id
 
 
@@ -131,7 +132,8 @@ class _KafkaSubscription:
         self._consumer = kafka.KafkaConsumer(
             bootstrap_servers=bus._addresses, bootstrap_timeout_ms=int(CONTACT_TIMEOUT_S * 1e3), group_id=group,
             enable_auto_commit=False, auto_offset_reset="earliest" if from_start else "latest", metrics_enabled=False,
-            session_timeout_ms=6_000, heartbeat_interval_ms=500, fetch_max_wait_ms=100, request_timeout_ms=10_000)
+            max_partition_fetch_bytes=_SHARE_BYTES, session_timeout_ms=6_000, heartbeat_interval_ms=500,
+            fetch_max_wait_ms=100, request_timeout_ms=10_000)
         self._early: list[BusRecord] = []
         if group is None:
             self._assign_all(topics, from_start)

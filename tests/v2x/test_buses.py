@@ -125,6 +125,21 @@ def test_several_topics_are_read_together(bus, topic):
     assert {(r.topic, r.value) for r in read(reader, 2)} == {(topic, b"a"), (f"{topic}.b", b"b")}
 
 
+def test_a_backlog_of_two_topics_is_read_side_by_side(bus, topic):
+    topics = [topic, f"{topic}.b"]
+    for i in range(1000):
+        for name in topics:
+            bus.publish(name, bytes(1000), key="k", time_ns=i)
+    bus.flush()
+    reader, place = bus.subscribe(topics), dict.fromkeys(topics, 0)
+    furthest = 0
+    while min(place.values()) < 999:
+        for record in reader.poll(timeout_s=1.0):
+            place[record.topic] = record.time_ns
+            furthest = max(furthest, abs(place[topic] - place[topics[1]]))
+    assert furthest <= 300
+
+
 def test_a_poll_of_nothing_is_empty(bus, topic):
     assert bus.subscribe([topic]).poll(timeout_s=0.1) == []
 
