@@ -35,6 +35,8 @@ class Scene:
     """The triangles of one moment; `owner` is each one's row in the cast, or STILL."""
 
     raycaster: Any
+    vertices_m: Array  # [v, 3] float32, in map
+    triangles: Array  # [t, 3] uint32
     owner: Array  # [t] int32
     material: Array  # [t] uint8
     rgb: Array  # [t, 3] float32, linear
@@ -96,7 +98,7 @@ class SceneBuilder:
         o3d = _open3d()
         raycaster = o3d.t.geometry.RaycastingScene()
         raycaster.add_triangles(o3d.core.Tensor.from_numpy(vertices), o3d.core.Tensor.from_numpy(triangles))
-        return Scene(raycaster, np.concatenate([still, self._owner[rows]]),
+        return Scene(raycaster, vertices, triangles, np.concatenate([still, self._owner[rows]]),
                      np.concatenate([street.mesh.material, self._material[rows]]),
                      np.concatenate([street.rgb, self._rgb[rows]]), self._rows)
 

@@ -41,6 +41,20 @@ CLASSES = ("car", "truck", "bus", "pedestrian", "bicycle", "motorcycle")
 
 
 @dataclass(frozen=True)
+class _Run:
+    """What one pass over a drive works with."""
+
+    world: World
+    builder: SceneBuilder
+    units: list[RoadsideSensor]
+    light: Light
+
+    def per_row(self, swept: Sweep) -> Array:
+        """Returns [n] of a sweep by row of the cast."""
+        return np.bincount(swept.owner[swept.owner >= 0], minlength=len(self.world.cast.label))
+
+
+@dataclass(frozen=True)
 class Simulation:
     """An Importer of one simulated drive."""
 
@@ -65,29 +79,17 @@ class Simulation:
         return sum(topic.count for topic in self._topics().values())
 
     def __iter__(self) -> Iterator[Event]:
-        world = World(self.scenario, self.seed)
-        builder, units, light = SceneBuilder(world.street, world.cast), self._units(), Light.of(world.conditions)
+        run = self._start()
         for tick in range(self.ticks):
-            moment = world.moment(tick * TICK_NS / 1e9)
-            events = [*self._ego_events(world, builder, units, light, moment, tick)]
-            steps = sorted([(POSE_NS, None), *((unit.traits.phase_ns, unit) for unit in units)], key=lambda step: step[0])
-            for after_ns, unit in steps:
-                later = world.moment((tick * TICK_NS + after_ns) / 1e9)
-                if unit is None:
-                    stamp_ns = START_NS + tick * TICK_NS + after_ns
-                    events.append(Event(stamp_ns, EGO_POSES, _pose(later, stamp_ns)))
-                else:
-                    events += self._roadside_events(world, builder, unit, later, tick)
-            yield from sorted(events, key=lambda event: (event.time_ns, event.topic))
+            yield from sorted(self._tick(run, tick), key=lambda event: (event.time_ns, event.topic))
 
     def pairs(self, every: int) -> Iterator[tuple[Sample, Truth]]:
         """The ego's LiDAR and the truth at every so many ticks of 0.1 s: the same clouds as in the drive."""
-        world = World(self.scenario, self.seed)
-        builder = SceneBuilder(world.street, world.cast)
+        run = self._start()
         for tick in range(0, self.ticks, every):
-            time_ns, moment = START_NS + tick * TICK_NS, world.moment(tick * TICK_NS / 1e9)
-            swept = self._swept(world, builder.at(moment, without_ego=True), moment, tick)
-            truth = _truth(world, moment, time_ns, points_in_box=_per_row(swept.owner, world))
+            time_ns, moment = START_NS + tick * TICK_NS, run.world.moment(tick * TICK_NS / 1e9)
+            swept = self._swept(run, run.builder.at(moment, without_ego=True), moment, tick)
+            truth = _truth(run.world, moment, time_ns, points_in_box=run.per_row(swept))
             yield self._sample(swept, (), moment, time_ns), truth
 
     @property
@@ -119,49 +121,59 @@ class Simulation:
             units.append(RoadsideSensor(rsu, draw_traits(rng), int(rng.integers(IDS))))
         return units
 
-    def _ego_events(self, world: World, builder: SceneBuilder, units: list[RoadsideSensor], light: Light, moment: Moment,
-                    tick: int) -> Iterator[Event]:
-        """Pose, sensor data and truth of one moment."""
-        time_ns = START_NS + tick * TICK_NS
-        scene = builder.at(moment, without_ego=True)
-        swept = self._swept(world, scene, moment, tick)
-        images: tuple[CameraImage, ...] = ()
-        pixels = None
-        if self.cameras:
-            pictured = tick % IMAGES_EVERY == 0
-            view = look(scene, moment.map_from_ego, every_px=1 if pictured else 2)
-            pixels = view.pixels_by_owner(scene)
-            if pictured:
-                lit = with_lamps(scene, world.street, world.signals, moment.time_s)
-                images = take_pictures(lit, view, moment.map_from_ego, light, time_ns, self._random("cameras", tick))
-        returns = self._roadside_returns(world, builder, units, moment, tick) if units else None
+    def _start(self) -> _Run:
+        world = World(self.scenario, self.seed)
+        return _Run(world, SceneBuilder(world.street, world.cast), self._units(), Light.of(world.conditions))
+
+    def _tick(self, run: _Run, tick: int) -> Iterator[Event]:
+        """All events of a tenth of a second: the ego's, then the roadside units' at their own times, then what is true."""
+        time_ns, moment = START_NS + tick * TICK_NS, run.world.moment(tick * TICK_NS / 1e9)
+        sample, points, pixels = self._ego_sees(run, moment, tick)
         yield Event(time_ns, EGO_POSES, _pose(moment, time_ns))
-        yield Event(time_ns, EGO_SAMPLES, self._sample(swept, images, moment, time_ns))
-        yield Event(time_ns, TRUTH, _truth(world, moment, time_ns, points_in_box=_per_row(swept.owner, world),
-                                           pixels_visible=pixels, roadside_points=returns))
+        yield Event(time_ns, EGO_SAMPLES, sample)
+        returns = []
+        steps = [(POSE_NS, None), *((unit.traits.phase_ns, unit) for unit in run.units)]
+        for after_ns, unit in sorted(steps, key=lambda step: step[0]):
+            later = run.world.moment((tick * TICK_NS + after_ns) / 1e9)
+            if unit is None:
+                yield Event(time_ns + after_ns, EGO_POSES, _pose(later, time_ns + after_ns))
+                continue
+            swept = self._roadside_sweep(run, unit, later, tick)
+            returns.append(run.per_row(swept))
+            yield from self._roadside_events(run, unit, swept, later, tick)
+        yield Event(time_ns, TRUTH, _truth(run.world, moment, time_ns, points_in_box=points, pixels_visible=pixels,
+                                           roadside_points=np.max(returns, axis=0) if returns else None))
 
-    def _roadside_returns(self, world: World, builder: SceneBuilder, units: list[RoadsideSensor], moment: Moment,
-                          tick: int) -> Array:
-        """The most returns [n] that any unit would have of each of the cast at this very moment."""
-        scene = builder.at(moment, without_ego=False)
-        sweeps = [unit.sweep(scene, world.conditions, self._random(f"truth at {unit.rsu.name}", tick), 0) for unit in units]
-        return np.max([_per_row(swept.owner, world) for swept in sweeps], axis=0)
+    def _ego_sees(self, run: _Run, moment: Moment, tick: int) -> tuple[Sample, Array, Array | None]:
+        """The ego's sensor data, and of each of the cast its LiDAR returns [n] and its pixels [n] in the best camera."""
+        time_ns, scene = START_NS + tick * TICK_NS, run.builder.at(moment, without_ego=True)
+        swept = self._swept(run, scene, moment, tick)
+        if not self.cameras:
+            return self._sample(swept, (), moment, time_ns), run.per_row(swept), None
+        pictured = tick % IMAGES_EVERY == 0
+        view = look(scene, moment.map_from_ego, every_px=1 if pictured else 2)
+        images: tuple[CameraImage, ...] = ()
+        if pictured:
+            lit = with_lamps(scene, run.world.street, run.world.signals, moment.time_s)
+            images = take_pictures(lit, view, moment.map_from_ego, run.light, time_ns, self._random("cameras", tick))
+        return self._sample(swept, images, moment, time_ns), run.per_row(swept), view.pixels_by_owner(scene)
 
-    def _roadside_events(self, world: World, builder: SceneBuilder, unit: RoadsideSensor, moment: Moment,
-                         tick: int) -> Iterator[Event]:
+    def _roadside_sweep(self, run: _Run, unit: RoadsideSensor, moment: Moment, tick: int) -> Sweep:
+        scene = run.builder.at(moment, without_ego=False)
+        return unit.sweep(scene, run.world.conditions, self._random(f"lidar of {unit.rsu.name}", tick), _stamp_ns(unit, tick))
+
+    def _roadside_events(self, run: _Run, unit: RoadsideSensor, swept: Sweep, moment: Moment, tick: int) -> Iterator[Event]:
         """What one unit found in one scan; every fifth cloud itself."""
-        stamp_ns = START_NS + tick * TICK_NS + unit.traits.phase_ns + unit.traits.clock_offset_ns
-        scene = builder.at(moment, without_ego=False)
-        swept = unit.sweep(scene, world.conditions, self._random(f"lidar of {unit.rsu.name}", tick), stamp_ns)
-        found = unit.detect(swept, moment, world.cast.label, world.cast.size_lwh_m, tick, stamp_ns,
+        stamp_ns, cast = _stamp_ns(unit, tick), run.world.cast
+        found = unit.detect(swept, moment, cast.label, cast.size_lwh_m, tick, stamp_ns,
                             self._random(f"detector of {unit.rsu.name}", tick))
         yield Event(stamp_ns, rsu_objects(unit.rsu.name), found)
         if tick % ROADSIDE_CLOUD_EVERY == 0:
             yield Event(stamp_ns, rsu_samples(unit.rsu.name), unit.sample(self.drive_id, swept, stamp_ns))
 
-    def _swept(self, world: World, scene: Scene, moment: Moment, tick: int) -> Sweep:
-        return sweep(scene, EGO_BEAMS, moment.map_from_ego @ EGO_FROM_LIDAR, world.conditions, self._random("ego lidar", tick),
-                     START_NS + tick * TICK_NS)
+    def _swept(self, run: _Run, scene: Scene, moment: Moment, tick: int) -> Sweep:
+        return sweep(scene, EGO_BEAMS, moment.map_from_ego @ EGO_FROM_LIDAR, run.world.conditions,
+                     self._random("ego lidar", tick), START_NS + tick * TICK_NS)
 
     def _sample(self, swept: Sweep, images: tuple[CameraImage, ...], moment: Moment, time_ns: int) -> Sample:
         return Sample(self.drive_id, time_ns, (swept.cloud,), images, moment.map_from_ego,
@@ -210,13 +222,17 @@ def _pose(moment: Moment, time_ns: int) -> EgoPose:
     return EgoPose(time_ns, moment.map_from_ego, velocity, np.diag([0.02, 0.02, 0.02, 1e-3, 1e-3, 2e-3]) ** 2)
 
 
-def _per_row(owner: Array, world: World) -> Array:
-    return np.bincount(owner[owner >= 0], minlength=len(world.cast.label))
+def _stamp_ns(unit: RoadsideSensor, tick: int) -> int:
+    """When a unit says that it measured: its clock is a little off."""
+    return START_NS + tick * TICK_NS + unit.traits.phase_ns + unit.traits.clock_offset_ns
 
 
 def _truth(world: World, moment: Moment, time_ns: int, *, points_in_box: Array, pixels_visible: Array | None = None,
            roadside_points: Array | None = None) -> Truth:
-    """Everybody present but the ego; `track_id` is the row in the cast."""
+    """Everybody present but the ego; `track_id` is the row in the cast.
+
+    `roadside_points` are of the units' scans within the same tenth of a second, `pixels_visible` of the pixels' middles.
+    """
     rows = np.flatnonzero(moment.present)
     rows = rows[rows > 0]
     attributes = world.attributes(moment)
