@@ -12,36 +12,37 @@ import_app = typer.Typer(no_args_is_help=True, help="Make a drive from a foreign
 Source = Annotated[Path, typer.Argument(help="The recording: a folder or file.")]
 Target = Annotated[Path, typer.Argument(help="The drive to make: a folder that does not exist yet.")]
 DrivePath = Annotated[Path, typer.Argument(help="A drive: a folder with a drive.json.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the drive that is there.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 
 
 @import_app.command("nuscenes")
-def import_nuscenes(source: Source, drive: Target, as_json: Json = False) -> None:
+def import_nuscenes(source: Source, drive: Target, overwrite: Overwrite = False, as_json: Json = False) -> None:
     """nuScenes: an mmdet3d info-v2 pickle (or the folder that holds it) with its sensor files."""
     from replay.importers.nuscenes import NuScenesImporter
     from replay.recorder import import_drive
 
-    show_info(import_drive(NuScenesImporter(source), drive), drive, as_json)
+    show_info(import_drive(NuScenesImporter(source), drive, overwrite), drive, as_json)
 
 
 @import_app.command("kitti")
-def import_kitti(source: Source, drive: Target, as_json: Json = False) -> None:
+def import_kitti(source: Source, drive: Target, overwrite: Overwrite = False, as_json: Json = False) -> None:
     """KITTI object detection: a folder with velodyne, calib and, where there are any, label_2 and image_2."""
     from replay.importers.kitti import KittiImporter
     from replay.recorder import import_drive
 
-    show_info(import_drive(KittiImporter(source), drive), drive, as_json)
+    show_info(import_drive(KittiImporter(source), drive, overwrite), drive, as_json)
 
 
 @import_app.command("dair-v2x")
 def import_dair_v2x(source: Source, drive: Target, apply_offset: Annotated[bool, typer.Option(
         "--apply-offset", help="Apply the data set's system_error_offset to the roadside pose.")] = False,
-        as_json: Json = False) -> None:
+        overwrite: Overwrite = False, as_json: Json = False) -> None:
     """DAIR-V2X-C: vehicle-side, infrastructure-side and cooperative folders."""
     from replay.importers.dair_v2x import DairV2xImporter
     from replay.recorder import import_drive
 
-    show_info(import_drive(DairV2xImporter(source, apply_offset=apply_offset), drive), drive, as_json)
+    show_info(import_drive(DairV2xImporter(source, apply_offset=apply_offset), drive, overwrite), drive, as_json)
 
 
 @app.command()
@@ -55,12 +56,13 @@ def info(drive: DrivePath, as_json: Json = False) -> None:
 @app.command()
 def simulate(drive: Target, scenario: Annotated[str, typer.Option(help="Which scenario.")] = "crossing",
              seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
-             seconds: Annotated[float, typer.Option(help="How long the drive is.")] = 20.0, as_json: Json = False) -> None:
+             seconds: Annotated[float, typer.Option(min=0.1, help="How long the drive is.")] = 20.0,
+             overwrite: Overwrite = False, as_json: Json = False) -> None:
     """Simulate a drive through a crossing, with sensors and truth."""
     from replay.recorder import import_drive
     from replay.simulate import simulate as simulated
 
-    show_info(import_drive(simulated(scenario, seed, seconds), drive), drive, as_json)
+    show_info(import_drive(simulated(scenario, seed, seconds), drive, overwrite), drive, as_json)
 
 
 @app.command()
@@ -77,8 +79,9 @@ def evaluate(drive: DrivePath, protocol: Annotated[str, typer.Option(help="nusce
     if as_json:
         print_json(result.to_json())
         return
+    said = [score for score in result.scores if score.count or score.slice == "all"]  # the others have nothing behind them
     print_table(f"{protocol}: {drive}", ["score", "slice", "value", "unit", "count"],
-                [(s.name, s.slice, s.value, s.unit, s.count) for s in result.scores])
+                [(s.name, s.slice, s.value, s.unit, s.count) for s in said])
 
 
 def show_info(info: Any, drive: Path, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import os
 import struct
 from collections import OrderedDict, defaultdict
@@ -113,9 +114,8 @@ class SampleReader:
 
     def __init__(self, path: Path, *, closed: bool = True) -> None:
         self.path = path
-        self._stream = path.open("rb")
-        self._index = self._read_summary() if closed else _scan(path)
-        self._names = {name for channel in self._index.channels.values() for name in [channel.topic]}
+        self._bytes = _mapped(path)
+        self._index = self._read_summary() if closed else _scan(self._bytes, path)
         self._unpacked: OrderedDict[int, list[Message]] = OrderedDict()
         self._times: dict[str, Any] = {}
 
@@ -169,8 +169,7 @@ class SampleReader:
         if offset in self._unpacked:
             self._unpacked.move_to_end(offset)
             return self._unpacked[offset]
-        self._stream.seek(offset)
-        messages = _unpack(self._stream.read(chunk.chunk_length), self.path, offset)[1]
+        messages = _unpack(self._bytes[offset:offset + chunk.chunk_length], self.path, offset)[1]
         self._unpacked[offset] = messages
         if len(self._unpacked) > _KEPT_CHUNKS:
             self._unpacked.popitem(last=False)
@@ -182,14 +181,15 @@ class SampleReader:
             return []
         if place == 0:  # a scanned file has no message index
             return [m.log_time for m in self._messages(chunk) if m.channel_id == channel_id]
-        self._stream.seek(place)
-        _, length = _RECORD_HEAD.unpack(self._stream.read(_RECORD_HEAD.size))
-        entries = np.frombuffer(self._stream.read(length), "<u8", offset=6)  # channel id u16, byte length u32
+        _, length = _RECORD_HEAD.unpack_from(self._bytes, place)
+        head = place + _RECORD_HEAD.size
+        entries = np.frombuffer(self._bytes[head + 6:head + length], "<u8")  # behind channel id u16 and byte length u32
         return entries[::2].astype(np.int64).tolist()
 
     def _read_summary(self) -> _Index:
         try:
-            summary = SeekingReader(self._stream).get_summary()
+            with self.path.open("rb") as stream:
+                summary = SeekingReader(stream).get_summary()
         except (McapError, ValueError, struct.error) as error:
             size = self.path.stat().st_size
             raise InputError(self.path, f"no readable index before byte {size}: {error}", "a closed MCAP file") from error
@@ -198,27 +198,34 @@ class SampleReader:
         return _Index(summary.channels, summary.chunk_indexes)
 
 
-def _scan(path: Path) -> _Index:
+def _mapped(path: Path) -> bytes | mmap.mmap:
+    """A file's bytes without reading them: they come from disk where they are touched."""
+    with path.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
+
+
+def _scan(data: bytes | mmap.mmap, path: Path) -> _Index:
     """The chunks of a file that nobody closed, up to the first byte that is not whole."""
     channels: dict[int, Channel] = {}
     chunks: list[ChunkIndex] = []
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        place = len(MCAP0_MAGIC)
-        if stream.read(place) != MCAP0_MAGIC:
-            return _Index(channels, chunks, TruncatedInput(path, f"ends at byte {size}", "an MCAP file"))
-        while head := stream.read(_RECORD_HEAD.size):
-            opcode, length = _RECORD_HEAD.unpack(head) if len(head) == _RECORD_HEAD.size else (0, size)
-            if place + _RECORD_HEAD.size + length > size:
-                return _Index(channels, chunks, TruncatedInput(path, f"breaks off in a record at byte {place}", "whole records"))
-            content = stream.read(length)
-            if opcode == Opcode.DATA_END:
-                return _Index(channels, chunks)
-            if opcode == Opcode.CHUNK:
-                found, messages = _unpack(head + content, path, place)
-                channels.update(found)
-                chunks.append(_chunk_index(messages, place, _RECORD_HEAD.size + length))
-            place += _RECORD_HEAD.size + length
+    size, place = len(data), len(MCAP0_MAGIC)
+    if data[:place] != MCAP0_MAGIC:
+        return _Index(channels, chunks, TruncatedInput(path, f"ends at byte {size}", "an MCAP file"))
+    while place + _RECORD_HEAD.size <= size:
+        opcode, length = _RECORD_HEAD.unpack_from(data, place)
+        end = place + _RECORD_HEAD.size + length
+        if end > size:
+            return _Index(channels, chunks, TruncatedInput(path, f"breaks off in a record at byte {place}", "whole records"))
+        if opcode == Opcode.DATA_END:
+            return _Index(channels, chunks)
+        if opcode == Opcode.CHUNK:
+            try:
+                found, messages = _unpack(data[place:end], path, place)
+            except InputError as error:  # the power went before the disk had it
+                return _Index(channels, chunks, TruncatedInput(path, f"{error.got} at byte {place}", error.expected))
+            channels.update(found)
+            chunks.append(_chunk_index(messages, place, end - place))
+        place = end
     return _Index(channels, chunks, TruncatedInput(path, f"ends at byte {size} without a footer", "a closed MCAP file"))
 
 

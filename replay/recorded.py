@@ -45,10 +45,10 @@ class RecordedDrive:
         self._manifest = manifest
         self._times: dict[str, Any] = {}
 
-    @cached_property
+    @property
     def info(self) -> DriveInfo:
         """What the manifest says; for a drive that was not closed, what is whole in it."""
-        return self._manifest.info if self._manifest.state == CLOSED else self._survey()
+        return self._manifest.info if self._manifest.state == CLOSED else self._surveyed
 
     def events(self, start_ns: int | None = None, end_ns: int | None = None,
                topics: Sequence[str] | None = None) -> Iterator[Event]:
@@ -121,7 +121,8 @@ class RecordedDrive:
             found[topic].append(_SampleTopic(self, topic))
         return dict(found)
 
-    def _survey(self) -> DriveInfo:
+    @cached_property
+    def _surveyed(self) -> DriveInfo:
         """What is whole in a drive that was not closed, with a note on where it breaks off."""
         described = self._manifest.info
         times = {name: self.times(name) for name in self._topics}

@@ -178,7 +178,7 @@ def make_way(path: Path, overwrite: bool, remove: bool = True) -> None:
             path.rmdir()
         return
     if not overwrite:
-        raise InputError(path, "something is there already", "a folder that does not exist yet")
+        raise InputError(path, "something is there already", "a folder that does not exist yet", "overwrite replaces a drive")
     if not (path / MANIFEST).is_file() and not path.name.startswith("."):
         raise InputError(path, "something that is not a drive", "a drive to overwrite, or nothing")
     if remove:

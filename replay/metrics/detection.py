@@ -21,7 +21,8 @@ from data_specs.errors import InputError
 from data_specs.objects import NUSCENES_CLASSES, ObjectClass, ObjectList, Truth
 from data_specs.pose import EgoPose
 from data_specs.results import RunResult, Score
-from replay.drive import EGO_POSES, TRUTH, VEHICLE_OBJECTS, Drive
+from data_specs.sensors import Sample
+from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, VEHICLE_OBJECTS, Drive
 from replay.metrics.matching import Flat, by_score, flatten, match_greedily, near_ignored
 
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -139,22 +140,18 @@ def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: Dete
 
 def _filtered(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[list[ObjectList], list[Truth]]:
     """Detections and truths at each moment of truth, within each class's range of the ego; truths without a point dropped."""
-    ego_m: dict[int, Array] = {}
     truths: dict[int, Truth] = {}
     found: dict[int, ObjectList] = {}
-    for event in drive.events(topics=[EGO_POSES, TRUTH, topic]):
-        match event.payload:
-            case EgoPose():
-                ego_m[event.time_ns] = event.payload.map_from_ego.translation_m
-            case Truth():
-                truths[event.time_ns] = event.payload
-            case ObjectList():
-                found[event.time_ns] = event.payload
+    for event in drive.events(topics=[TRUTH, topic]):
+        if isinstance(event.payload, Truth):
+            truths[event.time_ns] = event.payload
+        elif isinstance(event.payload, ObjectList):
+            found[event.time_ns] = event.payload
     name = drive.info.drive_id
-    for what, events in ((TRUTH, truths), (topic, found), (EGO_POSES, ego_m)):
+    for what, events, hint in ((TRUTH, truths, ""), (topic, found, "run 'roadweave perceive' first")):
         if not events:
-            raise InputError(f"drive {name}", f"no {what}", f"{TRUTH}, {EGO_POSES} and {topic}",
-                             "run 'roadweave perceive' first" if what == topic else "")
+            raise InputError(f"drive {name}", f"no {what}", f"{TRUTH} and {topic}", hint)
+    ego_m = _ego_m(drive)
     kept_found, kept_truths = [], []
     for time_ns, truth in truths.items():
         objects = found.get(time_ns) or ObjectList.empty("map", topic)
@@ -162,11 +159,22 @@ def _filtered(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[li
             raise InputError(f"drive {name}, {topic} at {time_ns}", f"{len(objects)} objects",
                              f"at most {protocol.max_objects} a sample")
         if time_ns not in ego_m:
-            raise InputError(f"drive {name}, {TRUTH} at {time_ns}", "no ego pose of that time", f"one in {EGO_POSES}")
+            raise InputError(f"drive {name}, {TRUTH} at {time_ns}", "no ego pose of that time",
+                             f"one in {EGO_POSES} or {EGO_SAMPLES}")
         kept_found.append(objects[_in_range(objects, ego_m[time_ns], protocol)])
         held = truth.points_in_box != 0  # unknown (-1) counts as held
         kept_truths.append(truth[_in_range(truth.objects, ego_m[time_ns], protocol) & held & ~truth.ignore])
     return kept_found, kept_truths
+
+
+def _ego_m(drive: Drive) -> dict[int, Array]:
+    """Where the ego is in map, by time: from its poses, or from its samples where a drive has no poses."""
+    for topic in (EGO_POSES, EGO_SAMPLES):
+        places_m = {event.time_ns: event.payload.map_from_ego.translation_m for event in drive.events(topics=[topic])
+                    if isinstance(event.payload, EgoPose | Sample)}
+        if places_m:
+            return places_m
+    return {}
 
 
 def _in_range(objects: ObjectList, ego_m: Array, protocol: DetectionProtocol) -> Array:

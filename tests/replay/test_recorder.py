@@ -64,7 +64,7 @@ def test_samples_that_go_back_in_time_are_refused(tmp_path):
 
 def test_a_target_that_is_there_is_refused_unless_it_may_be_overwritten(tmp_path):
     record(tmp_path / "drive", events(2))
-    with pytest.raises(InputError, match="drive: something is there already, expected a folder that does not exist yet"):
+    with pytest.raises(InputError, match="drive: something is there already, expected a folder that does not exist yet; overwrite"):
         record(tmp_path / "drive", events(2))
     record(tmp_path / "drive", events(1), overwrite=True)
     assert open_drive(tmp_path / "drive").info.topics[TRUTH].count == 1
