@@ -155,6 +155,8 @@ def counts_by_floor(overlap: Array, truth_state: Array, found_state: Array, scor
     `excused` [d] detections are never false.
     """
     floors = np.unique(score)[::-1]
+    if not len(floors):
+        return floors, np.zeros(0, np.int64), np.zeros(0, np.int64)
     free = (score >= floors[:, None]) & (found_state != FOREIGN)
     counted = found_state == COUNTED
     true = np.zeros(len(floors), np.int64)

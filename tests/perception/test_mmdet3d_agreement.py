@@ -231,7 +231,7 @@ def random_frame(rng):
     g = int(rng.integers(3, 12))
     truth_label = rng.choice([int(c) for c in KITTI_CLASSES.values()], g, p=[.3, .08, .05, .2, .07, .17, .03, .02, .08])
     truth = boxes_of(rng, truth_label, rng.uniform([-12, 1.2, 5], [12, 2, 45], (g, 3)), np.ones(g))
-    near = rng.integers(0, g, int(rng.integers(2, 16)))
+    near = rng.integers(0, g, int(rng.integers(0, 16)))
     label = np.where(rng.random(len(near)) < 0.85, truth_label[near], rng.choice([1, 6, 8], len(near)))
     label = np.where(label == ObjectClass.UNKNOWN, int(ObjectClass.CAR), label)
     far = rng.random((len(near), 1)) < 0.2
