@@ -103,7 +103,7 @@ def accept(state: FusionState, event: Event, config: FusionConfig) -> tuple[Fusi
     queue = list(state.held)
     insort(queue, held)
     latest_ns = {**state.latest_ns, held.source: max(held.time_ns, state.latest_ns.get(held.source, held.time_ns))}
-    return _release(replace(state, held=tuple(queue), latest_ns=latest_ns), config)
+    return release(replace(state, held=tuple(queue), latest_ns=latest_ns), config)
 
 
 def finish(state: FusionState, config: FusionConfig) -> tuple[FusionState, list[Event]]:
@@ -143,7 +143,7 @@ def _held(event: Event, config: FusionConfig) -> Held | None:
     return None
 
 
-def _release(state: FusionState, config: FusionConfig) -> tuple[FusionState, list[Event]]:
+def release(state: FusionState, config: FusionConfig) -> tuple[FusionState, list[Event]]:
     """Handle what nothing earlier can overtake any more."""
     horizon_ns = _horizon_ns(state, config)
     if horizon_ns is None or (state.released_ns is not None and horizon_ns <= state.released_ns):

@@ -32,6 +32,7 @@ class TrackerConfig:
     p_detect: float = 0.5  # of such a source
     p_detect_unseen: float = 0.02  # of any other: it may be hidden from it
     survival_per_s: float = 0.7
+    coasting_survival_per_s: float = 0.05  # of a track that no source has seen recently
     birth_existence: float = 0.5  # of a detection of score 1
     hit_odds: float = 8.0  # what a detection of score 1 multiplies the odds of existence by
     least_existence: float = 0.02
@@ -103,7 +104,7 @@ def step(state: TrackerState, seen: Observation, config: TrackerConfig) -> Track
     pairs = _associate(state.tracks, seen, source, config)
     tracks = _fused(state.tracks, seen, pairs, source, config)
     free = np.setdiff1d(np.arange(len(seen)), pairs[:, 1])
-    free = free[~_repeats(tracks, pairs[:, 0], seen, free)]
+    free = free[~_repeats(seen, free)]
     born = _born(seen, free, source, len(state.sources), state.next_id, config)
     tracks = _merged(tracks.followed_by(born), state.time_ns or 0, config)
     tracks = tracks[tracks.existence >= config.least_existence]
@@ -120,7 +121,9 @@ def predict(state: TrackerState, time_ns: int, config: TrackerConfig) -> Tracker
     moved = Estimate((move @ tracks.estimate.mean[..., None])[..., 0],
                      move @ tracks.estimate.independent @ back + process_noise(dt_s, tracks.label),
                      move @ tracks.estimate.common @ back)
-    existence = tracks.existence * config.survival_per_s**dt_s
+    coasting = (time_ns - tracks.seen_ns > config.recent_ns).all(axis=1)
+    survival_per_s = np.where(coasting, config.coasting_survival_per_s, config.survival_per_s)
+    existence = tracks.existence * survival_per_s**dt_s
     return replace(state, time_ns=time_ns, tracks=replace(tracks, estimate=moved, existence=existence))
 
 
@@ -213,17 +216,20 @@ def _vote(label: Array, score: Array) -> Array:
     return votes
 
 
-def _repeats(tracks: Tracks, claimed: Array, seen: Observation, free: Array) -> Array:
-    """Mask [len(free)] of unmatched detections that lie inside a track this same observation has claimed: one object twice."""
-    if not len(claimed) or not len(free):
-        return np.zeros(len(free), bool)
-    offset_m = seen.estimate.mean[free][:, None, :2] - tracks.estimate.mean[claimed][None, :, :2]
-    yaw = tracks.estimate.mean[claimed, 3]
-    along = np.abs(offset_m[..., 0] * np.cos(yaw) + offset_m[..., 1] * np.sin(yaw))
-    across = np.abs(offset_m[..., 1] * np.cos(yaw) - offset_m[..., 0] * np.sin(yaw))
-    half = 0.4 * tracks.size_lwh_m[claimed]
-    alike = np.isfinite(class_penalty(seen.label[free], tracks.label[claimed]))
-    return ((along < half[:, 0]) & (across < half[:, 1]) & alike).any(axis=1)
+def _repeats(seen: Observation, free: Array) -> Array:
+    """Mask [len(free)] of unmatched detections that lie inside a matched or better-scored one of the same list: seen twice."""
+    if not len(free):
+        return np.zeros(0, bool)
+    mean, rank = seen.estimate.mean, seen.score.copy()
+    rank[np.setdiff1d(np.arange(len(seen)), free)] = np.inf
+    offset_m = mean[free, None, :2] - mean[None, :, :2]
+    along = np.abs(offset_m[..., 0] * np.cos(mean[:, 3]) + offset_m[..., 1] * np.sin(mean[:, 3]))
+    across = np.abs(offset_m[..., 1] * np.cos(mean[:, 3]) - offset_m[..., 0] * np.sin(mean[:, 3]))
+    inside = (along < 0.4 * seen.size_lwh_m[:, 0]) & (across < 0.4 * seen.size_lwh_m[:, 1])
+    alike = np.isfinite(class_penalty(seen.label[free], seen.label))
+    before = (rank[None, :] > rank[free, None]) | (
+        (rank[None, :] == rank[free, None]) & (np.arange(len(seen))[None, :] < free[:, None]))
+    return (inside & alike & before).any(axis=1)
 
 
 def _born(seen: Observation, free: Array, source: int, source_count: int, next_id: int, config: TrackerConfig) -> Tracks:
