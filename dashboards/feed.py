@@ -162,7 +162,7 @@ class LiveFeed:
         if isinstance(payload, EgoPose):
             self._ego = payload
         elif isinstance(payload, RsuHealth):
-            self._refused[payload.rsu] = payload.refused
+            self._refused[layers.unit_name(payload.rsu, self._site)] = payload.refused
         elif isinstance(payload, Truth):
             self._last[event.topic, ""] = event.time_ns, layers.truth_layer(payload)
         elif isinstance(payload, ObjectList):
@@ -185,7 +185,7 @@ class LiveFeed:
 
     def _file_message(self, message: Message, now_ns: int) -> None:
         header = message.header
-        name = next((r.name for r in self._site.rsus if header.publisher in (r.name, r.source)), header.publisher)
+        name = layers.unit_name(header.publisher, self._site)
         self._counts[name] += 1
         self._arrivals[f"rsu:{name}"].append(now_ns)
         self._objects[name] = len(getattr(message, "objects", ()))

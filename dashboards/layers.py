@@ -35,7 +35,12 @@ def object_layer(topic: str, objects: ObjectList, site: Site) -> Layer:
         return Layer(name, kind, objects)
     if topic.startswith("rsu."):
         return Layer(f"{topic.split('.')[1]} sensor", "sensor", objects)
-    return Layer(objects.source, "roadside", objects)
+    return Layer(unit_name(objects.source, site), "roadside", objects)
+
+
+def unit_name(publisher: str, site: Site) -> str:
+    """The site's name for a publisher; the publisher itself where the site does not know it."""
+    return next((rsu.name for rsu in site.rsus if publisher in (rsu.name, rsu.source)), publisher)
 
 
 def latest_by_source(events: Iterable[Event]) -> list[ObjectList]:
@@ -53,7 +58,7 @@ def message_layers(messages: Sequence[Message], origin: GeoPoint, site: Site) ->
     for message in messages:
         header = message.header
         if isinstance(message, RoadsideMessage | StationMessage) and header.generated_ns == newest[header.publisher]:
-            name = next((r.name for r in site.rsus if header.publisher in (r.name, r.source)), header.publisher)
+            name = unit_name(header.publisher, site)
             parts.setdefault(name, []).append(message_objects(message, origin))
     return [Layer(name, "roadside", concatenate(parts[name], name)) for name in sorted(parts)]
 
@@ -81,7 +86,7 @@ def pictures_of(sample: Sample, jpegs: Mapping[str, bytes]) -> tuple[Picture, ..
     """All images of a sample with their place in map, as the JPEGs given by camera frame; any other is encoded here."""
     prefix = "" if sample.platform == "ego" else f"{sample.platform} "
     return tuple(
-        Picture(prefix + image.camera.frame.removeprefix(f"{sample.platform}/"), image.camera,
+        Picture(prefix + image.camera.frame.removeprefix(f"{sample.platform}/"), image.taken_ns, image.camera,
                 sample.map_from_ego @ sample.ego_from_sensor[image.camera.frame],
                 jpegs.get(image.camera.frame) or jpeg_of(image))
         for image in sample.images

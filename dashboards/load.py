@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from dashboards import layers, moments
-from dashboards.scene import Layer, Scene, class_titles, pack_scene
+from dashboards.scene import Layer, Picture, Scene, class_titles, pack_scene
 from data_specs.arrays import Array
 from data_specs.errors import InputError, MissingInput
 from data_specs.objects import ObjectList, Truth
@@ -35,7 +36,10 @@ from replay.drive import (
 )
 
 TRAIL_NS = 3_000_000_000
-KEPT_PACKETS = 96
+SLOT_NS = 1_000_000_000
+KEPT_PACKETS, KEPT_SLOTS, KEPT_PICTURES = 96, 128, 32
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class DriveView:
@@ -45,7 +49,9 @@ class DriveView:
         self.name, self.drive, self.info = name, drive, drive.info
         self._lock = threading.RLock()
         self._times: dict[str, Array] = {}
-        self._packets: OrderedDict[int, bytes] = OrderedDict()
+        self._packets: Kept[tuple[int, bool], bytes] = Kept(KEPT_PACKETS)
+        self._slots: Kept[tuple[str, int], list[Event]] = Kept(KEPT_SLOTS)
+        self._pictured: Kept[tuple[str, int], tuple[Picture, ...]] = Kept(KEPT_PICTURES)
         units = [rsu.name for rsu in self.info.site.rsus]
         self._sample_topics = self._present([EGO_SAMPLES, *map(rsu_samples, units)])
         self._unit_topics = self._present(map(rsu_objects, units))
@@ -71,32 +77,24 @@ class DriveView:
                            for topic, about in sorted(info.topics.items())],
             }
 
-    def packet(self, moment: int) -> bytes:
+    def packet(self, moment: int, roadside_points: bool = False) -> bytes:
         """The packed scene of moment number `moment`; InputError if there is none of that number."""
         if not 0 <= moment < len(self.moments_ns):
             raise InputError(f"drive {self.name}", f"moment {moment}", f"0 to {len(self.moments_ns) - 1}")
         with self._lock:
-            packed = self._packets.get(moment)
-            if packed is None:
-                packed = pack_scene(self.scene(int(self.moments_ns[moment])), self.info.start_ns, {"moment": moment})
-                self._packets[moment] = packed
-            self._packets.move_to_end(moment)
-            if len(self._packets) > KEPT_PACKETS:
-                self._packets.popitem(last=False)
-            return packed
+            return self._packets.get((moment, roadside_points), lambda: pack_scene(
+                self.scene(int(self.moments_ns[moment]), roadside_points), self.info.start_ns, {"moment": moment}))
 
-    def scene(self, at_ns: int) -> Scene:
+    def scene(self, at_ns: int, roadside_points: bool = False) -> Scene:
         """What was known at `at_ns`: the nearest truth, the latest word of every other source, the latest samples."""
         with self._lock:
-            found = [(topic, sample) for topic in self._sample_topics
-                     for sample in self._payloads(topic, at_ns, moments.latest, Sample)]
-            samples = [sample for _, sample in found]
-            pictures = [p for topic, sample in found for p in layers.pictures_of(sample, self._jpegs(topic, at_ns))]
-            shown = self._layers(at_ns)
+            own, shown = self._samples(EGO_SAMPLES, at_ns), self._layers(at_ns)
+            units = [s for topic in self._sample_topics[1:] for s in self._samples(topic, at_ns)] if roadside_points else []
             fused = next((row for row, layer in enumerate(shown) if layer.kind == "fused"), 0)
             trails = moments.trails_of(self._tracks(at_ns), fused, at_ns)
-            return Scene(at_ns, tuple(shown), self._ego(samples, at_ns), layers.points_of(samples),
-                         tuple(pictures), trails)
+            pictures = tuple(p for topic in self._sample_topics for p in self._pictures(topic, at_ns))
+            return Scene(at_ns, tuple(shown), self._ego(own, at_ns), layers.points_of(own), layers.points_of(units),
+                         pictures, trails)
 
     def _layers(self, at_ns: int) -> list[Layer]:
         """Truth first and fused last, so that what matters most is drawn on top."""
@@ -104,27 +102,42 @@ class DriveView:
         site = self.info.site
         for topic in [*self._unit_topics, VEHICLE_OBJECTS]:
             shown += [layers.object_layer(topic, o, site) for o in self._payloads(topic, at_ns, moments.latest, ObjectList)]
-        recent = list(self._recent([ROADSIDE_OBJECTS], at_ns, moments.SHOWN_FOR_NS))
+        recent = self._recent(ROADSIDE_OBJECTS, at_ns, moments.SHOWN_FOR_NS)
         if self._present([ROADSIDE_OBJECTS]):
             shown += [layers.object_layer(ROADSIDE_OBJECTS, o, site) for o in layers.latest_by_source(recent)]
         else:
-            messages: list[Any] = [e.payload for e in self._recent([ROADSIDE_MESSAGES], at_ns, moments.SHOWN_FOR_NS)]
+            messages: list[Any] = [e.payload for e in self._recent(ROADSIDE_MESSAGES, at_ns, moments.SHOWN_FOR_NS)]
             shown += layers.message_layers(messages, self.info.origin, site)
         fused = self._payloads(FUSED_TRACKS, at_ns, moments.latest, ObjectList)
         return [*shown, *(layers.object_layer(FUSED_TRACKS, o, site) for o in fused)]
 
     def _ego(self, samples: Sequence[Sample], at_ns: int) -> SE3 | None:
-        own = [sample.map_from_ego for sample in samples if sample.platform == "ego"]
-        return next(iter(own + [p.map_from_ego for p in self._payloads(EGO_POSES, at_ns, moments.nearest, EgoPose)]), None)
+        placed: list[Any] = [*samples, *self._payloads(EGO_POSES, at_ns, moments.nearest, EgoPose)]
+        return placed[0].map_from_ego if placed else None
 
     def _tracks(self, at_ns: int) -> list[tuple[int, Array, Array]]:
         return [(event.time_ns, event.payload.track_id, event.payload.boxes.center_m)
-                for event in self._recent([FUSED_TRACKS], at_ns, TRAIL_NS) if isinstance(event.payload, ObjectList)]
+                for event in self._recent(FUSED_TRACKS, at_ns, TRAIL_NS) if isinstance(event.payload, ObjectList)]
 
-    def _jpegs(self, topic: str, at_ns: int) -> Mapping[str, bytes]:
-        """The images as the drive holds them, so that nothing is encoded twice; empty for a drive that holds none."""
-        jpegs = getattr(self.drive, "jpegs", None)
-        return jpegs(moments.latest(self._stamps(topic), at_ns), topic) if jpegs else {}
+    def _samples(self, topic: str, at_ns: int) -> list[Sample]:
+        return self._payloads(topic, at_ns, moments.latest, Sample)
+
+    def _pictures(self, topic: str, at_ns: int) -> tuple[Picture, ...]:
+        """The latest images: cameras may be slower than the LiDAR, so the newest sample need not hold any."""
+        stamps = self._stamps(topic)
+        for stamp in stamps[(stamps <= at_ns) & (stamps > at_ns - moments.SHOWN_FOR_NS)][::-1].tolist():
+            pictures = self._pictured.get((topic, stamp), partial(self._pictures_at, topic, stamp))
+            if pictures:
+                return pictures
+        return ()
+
+    def _pictures_at(self, topic: str, stamp_ns: int) -> tuple[Picture, ...]:
+        jpegs: Mapping[str, bytes] = {}
+        if (passed_on := getattr(self.drive, "jpegs", None)) is not None:  # as the drive holds them: nothing is encoded twice
+            jpegs = passed_on(stamp_ns, topic)
+            if not jpegs:
+                return ()
+        return tuple(p for sample in self._samples(topic, stamp_ns) for p in layers.pictures_of(sample, jpegs))
 
     def _path_m(self) -> list[list[float]]:
         """Where the ego drives, [[x, y], ...], at most about 500 places."""
@@ -151,12 +164,39 @@ class DriveView:
     def _payloads(self, topic: str, at_ns: int, choose: Callable[[Array, int], int | None], kind: type) -> list[Any]:
         """The payloads of a topic at the stamp that `choose` picks, of the kind asked for; none where the topic is absent."""
         stamp = choose(self._stamps(topic), at_ns) if topic in self.info.topics else None
-        events = [] if stamp is None else self.drive.events(stamp, stamp + 1, [topic])
+        events = [] if stamp is None else self._events(topic, stamp, stamp + 1)
         return [event.payload for event in events if isinstance(event.payload, kind)]
 
-    def _recent(self, topics: Sequence[str], at_ns: int, within_ns: int) -> list[Event]:
-        present = self._present(topics)
-        return list(self.drive.events(at_ns - within_ns, at_ns + 1, present)) if present else []
+    def _recent(self, topic: str, at_ns: int, within_ns: int) -> list[Event]:
+        return self._events(topic, at_ns - within_ns, at_ns + 1) if topic in self.info.topics else []
+
+    def _events(self, topic: str, start_ns: int, end_ns: int) -> list[Event]:
+        """A topic's events of a half-open time; small records are read by the second and kept, as neighbours share them."""
+        if topic in self._sample_topics:
+            return list(self.drive.events(start_ns, end_ns, [topic]))
+        found: list[Event] = []
+        for slot in range(start_ns // SLOT_NS, (end_ns - 1) // SLOT_NS + 1):
+            found += self._slots.get((topic, slot), partial(self._slot, topic, slot))
+        return [event for event in found if start_ns <= event.time_ns < end_ns]
+
+    def _slot(self, topic: str, slot: int) -> list[Event]:
+        return list(self.drive.events(slot * SLOT_NS, (slot + 1) * SLOT_NS, [topic]))
+
+
+class Kept(Generic[Key, Value]):
+    """The `size` values used last, by key; the others are made again when asked for."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        if key not in self._values:
+            self._values[key] = make()
+            if len(self._values) > self._size:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
 
 
 class Library:

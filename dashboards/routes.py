@@ -1,7 +1,8 @@
 """The routes beside Streamlit's own, on the same port: what the canvas fetches without a page rerun.
 
     GET /roadweave/drives/<name>/index          JSON: moments, topics, RSUs, path (DriveView.index)
-    GET /roadweave/drives/<name>/moments/<n>    packet: points, boxes, trails and JPEGs of moment n (scene.py, packet.py)
+    GET /roadweave/drives/<name>/moments/<n>    packet: points, boxes, trails and JPEGs of moment n (scene.py, packet.py);
+                                                with ?roadside_points=1 also the roadside units' clouds
     GET /roadweave/live?after=<revision>        packet of the newest scene, or 204 when nothing came since
     GET /roadweave/canvas/<file>                the canvas' own modules
 
@@ -43,7 +44,8 @@ def drive_index(request: Request) -> Response:
 
 
 def drive_moment(request: Request) -> Response:
-    packet = served().library.view(request.path_params["name"]).packet(request.path_params["moment"])
+    view = served().library.view(request.path_params["name"])
+    packet = view.packet(request.path_params["moment"], request.query_params.get("roadside_points") == "1")
     return Response(packet, media_type=PACKET_TYPE, headers={"Cache-Control": "no-cache"})
 
 

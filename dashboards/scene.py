@@ -1,11 +1,12 @@
 """What a canvas shows at one moment, in the frame `map`, and its packet. Drive page and Live page send the same scene.
 
 Columns of the packet's arrays (all metres, radians, metres a second, seconds; NaN = unmeasured):
-    points  f4 [p, 4]   x, y, z, intensity (0 to 1)
+    points  f4 [p, 4]   x, y, z, intensity (0 to 1) of the ego's clouds
+    roadside_points  f4 [q, 4]   the same of the roadside units' clouds
     boxes   f4 [n, 16]  x, y, z, length, width, height, yaw, vx, vy, score, class, layer, age, sigma, lidar points, pixels
     ids     i8 [n]      track id of each box, -1 none
     trails  f4 [t, 4]   x, y, age, layer; rows of one track follow one another, a row of NaN ends a track
-    image/<name>  u1   a JPEG; its size and map-to-pixel matrix stand in meta.images
+    image/<name>  u1   a JPEG; its size, age and map-to-pixel matrix stand in meta.images
 `layer` is the row of meta.layers; `sigma` the standard deviation of the position in the plane; `lidar points` and
 `pixels` are what the ego saw of a true object, -1 where nobody counted.
 """
@@ -42,9 +43,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One camera's image as a JPEG, and where points of the map fall in it."""
+    """One camera's image as a JPEG, and where points of the map fell in it when it was taken."""
 
     name: str
+    taken_ns: int
     camera: CameraModel
     map_from_camera: SE3
     jpeg: bytes
@@ -58,6 +60,7 @@ class Scene:
     layers: tuple[Layer, ...] = ()
     map_from_ego: SE3 | None = None
     points: Array = field(default_factory=lambda: np.zeros((0, POINT_COLUMNS), np.float32))
+    roadside_points: Array = field(default_factory=lambda: np.zeros((0, POINT_COLUMNS), np.float32))
     pictures: tuple[Picture, ...] = ()
     trails: Array = field(default_factory=lambda: np.zeros((0, TRAIL_COLUMNS), np.float32))
 
@@ -70,12 +73,14 @@ def pack_scene(scene: Scene, start_ns: int, extra: dict[str, Any] | None = None)
         "layers": [{"name": layer.name, "kind": layer.kind, "count": len(layer.objects)} for layer in scene.layers],
         "ego": None if ego is None else [*np.round(ego.translation_m, 4).tolist(), round(ego.yaw_rad, 6)],
         "images": [{"name": picture.name, "width": picture.camera.width_px, "height": picture.camera.height_px,
+                    "age_s": (scene.time_ns - picture.taken_ns) / 1e9,
                     "pixels_from_map": pixels_from_map(picture).ravel().tolist()} for picture in scene.pictures],
         **(extra or {}),
     }
     ids = [layer.objects.track_id for layer in scene.layers]
     arrays = {
         "points": scene.points.astype(np.float32, copy=False),
+        "roadside_points": scene.roadside_points.astype(np.float32, copy=False),
         "boxes": box_table(scene.layers, scene.time_ns),
         "ids": np.concatenate(ids) if ids else np.zeros(0, np.int64),
         "trails": scene.trails.astype(np.float32, copy=False),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_specs.errors import InputError, MissingExtra
+from replay.console import say
 
 HOST = "127.0.0.1"
 PORT = 8501
@@ -41,7 +42,7 @@ _OPTIONS = {
 
 def command_line(drives: Path, *, bus_url: str | None = None, port: int = PORT, host: str = HOST,
                  live_drive: Path | None = None) -> list[str]:
-    """The command that serves these drives, with this Python; it prints the address as one line once it serves."""
+    """The command that serves these drives, with this Python; it says the address on standard error once it serves."""
     command = [sys.executable, "-m", "roadweave", "dashboard", "--drives", str(drives), "--port", str(port), "--host", host]
     command += ["--bus", bus_url] if bus_url else []
     return command + (["--live-drive", str(live_drive)] if live_drive else [])
@@ -65,7 +66,7 @@ def free_port(host: str = HOST, port: int = PORT, tries: int = PORTS_TRIED) -> i
 
 
 def serve(drives: Path, bus_url: str | None = None, port: int = PORT, host: str = HOST, live_drive: Path | None = None) -> None:
-    """Serve the pages until stopped, printing the address once they are up.
+    """Serve the pages until stopped, saying the address on standard error once they are up.
 
     The Live page shows the broker at `bus_url`; without one, `live_drive` (or the first drive of the folder that holds what
     can be fused) replayed in a loop. Raises BusError for a bus that lives inside one process, InputError for a port that is
@@ -133,7 +134,7 @@ def address_of(host: str, port: int) -> str:
 def _announce(address: str) -> None:
     while not _answers(address):
         time.sleep(0.05)
-    print(f"Roadweave dashboard: {address}", flush=True)
+    say(f"Roadweave dashboard: {address}")
 
 
 def _answers(address: str) -> bool:

@@ -82,7 +82,7 @@ function drawView({ canvas, bitmap, image }, boxes, hidden, lit) {
   const toCanvas = width / image.width;
   for (const box of boxes) {
     if (hidden.has(box.layer.name)) continue;
-    const seen = cornersOf(box).map((corner) => project(image.pixels_from_map, corner));
+    const seen = cornersOf(asOf(box, image.age_s)).map((corner) => project(image.pixels_from_map, corner));
     const depth = seen.reduce((sum, p) => sum + p[2], 0) / 8;
     if (depth < NEAREST_M || depth > FURTHEST_M) continue;
     const isLit = same(box, lit);
@@ -98,6 +98,11 @@ function drawView({ canvas, bitmap, image }, boxes, hidden, lit) {
     }
     pen.stroke();
   }
+}
+
+/** The box where it was `age` seconds ago, when the image was taken, by its own velocity. */
+function asOf(box, age) {
+  return age > 1e-3 && box.vx === box.vx ? { ...box, x: box.x - box.vx * age, y: box.y - box.vy * age } : box;
 }
 
 /** Homogeneous pixel [u w, v w, w] of a place in the map; w is the depth in metres. */

@@ -42,7 +42,7 @@ class DrivePage {
     const stage = element(root, "div", "stage"), side = element(root, "div", "side");
     this.scene = new SceneCanvas(element(stage, "div", "bev-host"), (box) => this.pick(box));
     this.scene.setPlace({ rsus: index.rsus, path: index.path_m, classes: index.classes });
-    viewButtons(stage, this.scene, { withPoints: true });
+    viewButtons(stage, this.scene, (on) => { this.store.ask(on ? "?roadside_points=1" : ""); this.again(); });
     this.layers = new LayerList(element(stage, "div", "layers"), this.scene.hidden, () => this.redraw());
     this.cameras = new Cameras(element(side, "div", "cameras"));
     this.picked = element(side, "div", "picked");
@@ -118,6 +118,12 @@ class DrivePage {
     this.clock.textContent = `${(this.times[moment] / 1e9).toFixed(2)} s / ${(this.index.duration_ns / 1e9).toFixed(1)} s`;
     this.root.dataset.shown = String(moment);
     this.store.ahead(moment);
+  }
+
+  /** Fetch and show the present moment once more. */
+  again() {
+    this.moment = -1;
+    this.go(this.wanted);
   }
 
   redraw() { this.scene.draw(); this.cameras.mark(this.scene.hidden, this.scene.pinned); }

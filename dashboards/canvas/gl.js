@@ -1,7 +1,7 @@
 // The three things WebGL 2 draws here: points, filled triangles, and lines of any width on the screen (instanced quads).
 
 const POINTS_VERTEX = `#version 300 es
-uniform mat4 clipFromMap; uniform float size; uniform vec2 heights; uniform int colouring;
+uniform mat4 clipFromMap; uniform float size; uniform float warm; uniform vec2 heights; uniform int colouring;
 in vec4 point; out vec4 colour;
 vec3 ramp(float t) { // dark slate over teal-grey to near white: monotonic in lightness, quiet behind the boxes
   return t < 0.5 ? mix(vec3(0.17, 0.23, 0.33), vec3(0.36, 0.49, 0.56), t * 2.0)
@@ -11,7 +11,7 @@ void main() {
   gl_Position = clipFromMap * vec4(point.xyz, 1.0);
   gl_PointSize = size;
   float t = colouring == 1 ? sqrt(clamp(point.w, 0.0, 1.0)) : clamp((point.z - heights.x) / (heights.y - heights.x), 0.0, 1.0);
-  colour = vec4(ramp(t), 0.92);
+  colour = vec4(mix(ramp(t), ramp(t).bgr * vec3(1.0, 0.85, 0.75), warm), 0.92);
 }`;
 
 const PLAIN_FRAGMENT = `#version 300 es
@@ -81,17 +81,17 @@ export class Painter {
     this.points = program(gl, POINTS_VERTEX, PLAIN_FRAGMENT);
     this.fills = program(gl, FILL_VERTEX, PLAIN_FRAGMENT);
     this.lines = program(gl, LINE_VERTEX, LINE_FRAGMENT);
-    this.pointCount = 0;
-    this.pointBuffer = vertices(gl, this.points, POINT_FLOATS, [["point", 4]], 0);
+    this.clouds = [0, 1].map(() => ({ count: 0, buffer: vertices(gl, this.points, POINT_FLOATS, [["point", 4]], 0) }));
     this.fillBuffer = vertices(gl, this.fills, FILL_FLOATS, [["place", 3], ["tint", 4]], 0);
     this.lineBuffer = vertices(gl, this.lines, LINE_FLOATS, [["start", 3], ["end", 3], ["tint", 4], ["stroke", 2]], 1);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
 
-  setPoints(data) {
-    upload(this.gl, this.pointBuffer, data);
-    this.pointCount = data.length / POINT_FLOATS;
+  /** Points [x, y, z, intensity, ...] of cloud 0 (the ego's) or 1 (the roadside units'). */
+  setPoints(cloud, data) {
+    upload(this.gl, this.clouds[cloud].buffer, data);
+    this.clouds[cloud].count = data.length / POINT_FLOATS;
   }
 
   /** One frame: ground colour, `below`, points, `above`. */
@@ -102,16 +102,20 @@ export class Painter {
     gl.clear(gl.COLOR_BUFFER_BIT);
     const matrix = view.matrix();
     this.drawBatch(below, matrix, view, scale);
-    if (points.shown && this.pointCount) {
-      gl.useProgram(this.points.program);
-      gl.uniformMatrix4fv(this.points.at("clipFromMap"), false, matrix);
-      gl.uniform1f(this.points.at("size"), points.size * scale);
-      gl.uniform2f(this.points.at("heights"), ...points.heights);
-      gl.uniform1i(this.points.at("colouring"), points.colouring === "intensity" ? 1 : 0);
-      gl.bindVertexArray(this.pointBuffer.array);
-      gl.drawArrays(gl.POINTS, 0, this.pointCount);
-    }
+    this.clouds.forEach((cloud, i) => { if (points.shown[i] && cloud.count) this.drawCloud(cloud, i, matrix, scale, points); });
     this.drawBatch(above, matrix, view, scale);
+  }
+
+  drawCloud({ count, buffer }, warm, matrix, scale, points) {
+    const { gl } = this;
+    gl.useProgram(this.points.program);
+    gl.uniformMatrix4fv(this.points.at("clipFromMap"), false, matrix);
+    gl.uniform1f(this.points.at("size"), points.size * scale);
+    gl.uniform1f(this.points.at("warm"), warm);
+    gl.uniform2f(this.points.at("heights"), ...points.heights);
+    gl.uniform1i(this.points.at("colouring"), points.colouring === "intensity" ? 1 : 0);
+    gl.bindVertexArray(buffer.array);
+    gl.drawArrays(gl.POINTS, 0, count);
   }
 
   drawBatch(batch, matrix, view, scale) {

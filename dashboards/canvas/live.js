@@ -27,7 +27,7 @@ class LivePage {
     root.classList.add("live");
     const stage = element(root, "div", "stage");
     this.scene = new SceneCanvas(element(stage, "div", "bev-host"));
-    viewButtons(stage, this.scene, { withPoints: false });
+    viewButtons(stage, this.scene);
     this.layers = new LayerList(element(stage, "div", "layers"), this.scene.hidden, () => this.scene.draw());
     this.banner = element(stage, "div", "banner", "Waiting for the first objects …");
     this.poll();

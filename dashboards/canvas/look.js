@@ -3,10 +3,10 @@
 
 export const STYLE = {
   truth: { title: "Truth", rgb: [0.85, 0.88, 0.92], width: 1.3, dash: 5, fill: 0.0, shown: true },
-  vehicle: { title: "Vehicle", rgb: [0.34, 0.71, 0.95], width: 1.8, dash: 0, fill: 0.1, shown: true },
-  roadside: { title: "Roadside", rgb: [0.98, 0.68, 0.08], width: 1.8, dash: 0, fill: 0.1, shown: true },
+  vehicle: { title: "Vehicle", rgb: [0.34, 0.71, 0.95], width: 1.6, dash: 0, fill: 0.1, shown: true },
+  roadside: { title: "Roadside", rgb: [0.98, 0.68, 0.08], width: 1.5, dash: 0, fill: 0.08, shown: true },
   sensor: { title: "Roadside sensor", rgb: [0.8, 0.52, 0.2], width: 1.2, dash: 2, fill: 0.0, shown: false },
-  fused: { title: "Fused", rgb: [0.16, 0.92, 0.64], width: 2.6, dash: 0, fill: 0.16, shown: true },
+  fused: { title: "Fused", rgb: [0.16, 0.92, 0.64], width: 2.1, dash: 0, fill: 0.14, shown: true },
 };
 
 /** Further sources of a kind (a second roadside unit) take a neighbouring colour. */

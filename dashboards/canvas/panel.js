@@ -51,8 +51,8 @@ export class LayerList {
   }
 }
 
-/** The buttons in the picture's corner: 3D, follow, labels, points, home. */
-export function viewButtons(host, scene, { withPoints }) {
+/** The buttons in the picture's corner; those for points where `onRoadside` says whether roadside points are wanted. */
+export function viewButtons(host, scene, onRoadside = null) {
   const bar = element(host, "div", "view-buttons");
   const toggle = (text, title, on, change) => {
     const button = element(bar, "button", "", text);
@@ -68,8 +68,9 @@ export function viewButtons(host, scene, { withPoints }) {
   toggle("3D", "Tilt the view (right-drag turns it)", false, (on) => scene.tilt(on));
   toggle("Follow", "Keep the ego in place", true, (on) => { scene.follow = on; });
   toggle("IDs", "Show track ids when close enough", true, (on) => { scene.labels = on; });
-  if (withPoints) {
-    toggle("Points", "Show LiDAR points", true, (on) => { scene.points.shown = on; });
+  if (onRoadside) {
+    toggle("Points", "Show LiDAR points", true, (on) => { scene.points.shown[0] = on; });
+    toggle("RSU points", "Show the roadside units' LiDAR points, in warm colours", false, (on) => { scene.points.shown[1] = on; onRoadside(on); });
     toggle("Intensity", "Colour points by intensity instead of height", false, (on) => { scene.points.colouring = on ? "intensity" : "height"; });
   }
   const home = element(bar, "button", "", "Home");

@@ -25,7 +25,7 @@ export class SceneCanvas {
     this.view = new View();
     this.hidden = new Set(); // names of layers
     this.follow = true; this.labels = true;
-    this.points = { shown: true, colouring: "height", size: 1.7, heights: POINT_HEIGHTS_M };
+    this.points = { shown: [true, false], colouring: "height", size: 1.7, heights: POINT_HEIGHTS_M };
     this.boxes = []; this.styles = []; this.rsus = []; this.path = []; this.meta = null;
     this.hovered = null; this.pinned = null;
     this.watcher = new ResizeObserver(() => this.resize());
@@ -48,7 +48,8 @@ export class SceneCanvas {
     for (const box of this.boxes) box.style = this.styles[packet.meta.layers.indexOf(box.layer)];
     this.trails = packet.arrays.trails.data;
     const points = packet.arrays.points.data;
-    this.painter.setPoints(points);
+    this.painter.setPoints(0, points);
+    this.painter.setPoints(1, packet.arrays.roadside_points.data);
     this.points.heights = heightsOf(points);
     this.hovered = null;
     const ego = packet.meta.ego;

@@ -8,6 +8,7 @@ export class Store {
   /** `prefetch` false turns the fetching ahead off (for measuring what it brings). */
   constructor(url, count, prefetch = true) {
     this.url = url; this.count = count; this.prefetch = prefetch;
+    this.query = "";
     this.packets = new Map(); // by moment, oldest use first
     this.loading = new Map();
     this.direction = 1;
@@ -29,9 +30,11 @@ export class Store {
   }
 
   async fetch(moment) {
-    const response = await fetch(`${this.url}/moments/${moment}`);
+    const { query } = this;
+    const response = await fetch(`${this.url}/moments/${moment}${query}`);
     if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `${response.status} ${response.statusText}`);
     const packet = unpack(await response.arrayBuffer());
+    if (query !== this.query) return this.fetch(moment);
     this.packets.set(moment, packet);
     for (const oldest of this.packets.keys()) {
       if (this.packets.size <= KEPT) break;
@@ -49,6 +52,12 @@ export class Store {
       if (next < 0 || next >= this.count || this.packets.has(next) || this.loading.has(next)) continue;
       this.get(next).then(() => this.ahead(moment), () => {});
     }
+  }
+
+  /** Ask for more or less of every moment from now on: what was fetched before is dropped. */
+  ask(query) {
+    this.query = query;
+    this.packets.clear();
   }
 
   close() { this.closed = true; this.packets.clear(); }

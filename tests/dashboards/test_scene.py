@@ -15,7 +15,7 @@ def test_a_point_of_the_map_falls_on_the_pixel_that_the_camera_model_says():
     place_camera_m = np.array([[1.0, -0.5, 12.0]])
     pixels, depth_m = image.camera.project(place_camera_m)
     place_map_m = map_from_camera.apply(place_camera_m)[0]
-    u, v, w = pixels_from_map(Picture("front", image.camera, map_from_camera, b"")) @ np.append(place_map_m, 1.0)
+    u, v, w = pixels_from_map(Picture("front", START_NS, image.camera, map_from_camera, b"")) @ np.append(place_map_m, 1.0)
     np.testing.assert_allclose([u / w, v / w, w], [*pixels[0], depth_m[0]], atol=1e-9)
 
 
@@ -40,4 +40,4 @@ def test_a_scene_without_anything_packs():
     meta, arrays = unpack(pack_scene(Scene(START_NS), START_NS, {"moment": 0}))
     assert (meta["time_ns"], meta["ego"], meta["layers"], meta["moment"]) == (0, None, [], 0)
     assert {name: array.shape for name, array in arrays.items()} == {
-        "points": (0, 4), "boxes": (0, 16), "ids": (0,), "trails": (0, 4)}
+        "points": (0, 4), "roadside_points": (0, 4), "boxes": (0, 16), "ids": (0,), "trails": (0, 4)}
