@@ -73,15 +73,18 @@ def evaluate(drive: DrivePath, protocol: Annotated[str, typer.Option(help="nusce
     """Score a drive's detections and tracks against its truth."""
     from replay.console import print_json, print_table
     from replay.evaluate import evaluate as evaluated
+    from replay.evaluate import score_tables
     from replay.recorded import open_drive
 
     result = evaluated(open_drive(drive), protocol, write_results=write_results)
     if as_json:
         print_json(result.to_json())
         return
-    said = [score for score in result.scores if score.count or score.slice == "all"]  # the others have nothing behind them
-    print_table(f"{protocol}: {drive}", ["score", "slice", "value", "unit", "count"],
-                [(s.name, s.slice, s.value, s.unit, s.count) for s in said])
+    whole, slices = score_tables(result)
+    if whole:
+        print_table(f"{protocol}: {drive}", *whole)
+    if slices:
+        print_table("" if whole else f"{protocol}: {drive}", *slices)
 
 
 def show_info(info: Any, drive: Path, as_json: bool) -> None:

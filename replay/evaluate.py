@@ -44,6 +44,28 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
     raise UnknownFormat("protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
 
 
+Table = tuple[list[str], list[list[Any]]]  # columns, rows
+
+
+def score_tables(result: RunResult) -> tuple[Table | None, Table | None]:
+    """Scores as people read them: those of the whole, one a row, and those of slices, a row each; None where there are none.
+
+    Slices with nothing behind them are left out. Where the scores of a slice count different things, they stay one a row.
+    """
+    whole = [score for score in result.scores if score.slice == "all"]
+    sliced = [score for score in result.scores if score.slice != "all" and score.count]
+    counts = {(score.slice, score.count) for score in sliced}
+    slices = list(dict.fromkeys(score.slice for score in sliced))
+    if len(counts) > len(slices):
+        whole, sliced, slices = list(result.scores), [], []
+    value = {(score.slice, score.name.removeprefix(f"{score.slice}_")): score.value for score in sliced}
+    names = list(dict.fromkeys(name for _, name in value))
+    flat = ["score", "slice", "value", "unit", "count"], [[s.name, s.slice, s.value, s.unit, s.count] for s in whole]
+    pivot = ["slice", *names, "count"], [[name, *(value.get((name, column), float("nan")) for column in names),
+                                          dict(counts)[name]] for name in slices]
+    return flat if whole else None, pivot if slices else None
+
+
 def write_nuscenes_results(drive: Drive, folder: Path) -> int:
     """Write the vehicle's detections as nuScenes' results JSON, in its global frame, and return how many samples it holds.
 

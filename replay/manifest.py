@@ -51,9 +51,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "files": [{"name": f.name, "topic": f.topic, "kind": f.kind, "bytes": f.bytes} for f in manifest.files],
         **info_to_dict(manifest.info),
     }
+    try:
+        text = json.dumps(content, indent=1)
+    except TypeError as error:
+        raise SpecError(f"facts: {error}, expected plain JSON") from error
     aside = folder / f".{MANIFEST}.new"
     with aside.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1)
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     aside.replace(folder / MANIFEST)

@@ -4,7 +4,7 @@ AP is the mean over recalls 0.11, 0.12 .. 1 of max(precision - 0.1, 0) / 0.9, a 
 between the detections. True-positive errors (translation m, 1 - scale IoU, orientation rad, velocity m/s, attribute) are
 cumulative means along the scores at 2 m, averaged from recall 0.11 to the highest reached, 1 if that is 0.1 or less.
 NDS = (5 mAP + sum of max(0, 1 - mean error)) / 10. Empty case: a class without truth has AP 0 and errors 1 in mAP and NDS,
-as nuScenes counts it, and AP NaN by itself.
+as nuScenes counts it, and AP NaN by itself; mAP_present is the mean over the classes that have truth.
 Source: nuScenes detection task, configuration detection_cvpr_2019. Objects here carry no attribute, so AAE is always 1; there
 is no bike-rack filter (info-v2 pickles hold no racks), and a truth's points are the LiDAR's alone.
 """

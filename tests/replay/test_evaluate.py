@@ -7,8 +7,9 @@ from data_specs.boxes import Boxes3D
 from data_specs.errors import InputError, UnknownFormat
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
+from data_specs.results import RunResult, Score
 from replay.drive import EGO_POSES, TRUTH, VEHICLE_OBJECTS, Event, MemoryDrive, TopicInfo
-from replay.evaluate import evaluate
+from replay.evaluate import evaluate, score_tables
 from tests.replay.drives import drive_info
 
 
@@ -56,3 +57,17 @@ def test_result_files_never_overwrite_and_have_no_cooperative_form(tmp_path):
         evaluate(drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS), "nuscenes", tmp_path)
     with pytest.raises(InputError, match="no common format for cooperative results"):
         evaluate(drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS), "cooperative", tmp_path)
+
+
+def test_slices_that_count_one_thing_become_rows_and_empty_ones_are_left_out():
+    scores = (Score("mAP", 0.5, "1", "all", 3), Score("car_AP", 0.7, "1", "car", 3), Score("car_ATE", 0.1, "m", "car", 3),
+              Score("bus_AP", float("nan"), "1", "bus", 0))
+    whole, slices = score_tables(RunResult("nuscenes", ("d",), scores))
+    assert whole == (["score", "slice", "value", "unit", "count"], [["mAP", "all", 0.5, "1", 3]])
+    assert slices == (["slice", "AP", "ATE", "count"], [["car", 0.7, 0.1, 3]])
+
+
+def test_scores_that_count_different_things_stay_one_a_row():
+    scores = (Score("recall", 0.5, "1", "fused", 10), Score("precision", 0.6, "1", "fused", 8))
+    whole, slices = score_tables(RunResult("cooperative", ("d",), scores))
+    assert whole is not None and [row[-1] for row in whole[1]] == [10, 8] and slices is None
