@@ -64,7 +64,7 @@ def test_samples_that_go_back_in_time_are_refused(tmp_path):
 
 def test_a_target_that_is_there_is_refused_unless_it_may_be_overwritten(tmp_path):
     record(tmp_path / "drive", events(2))
-    with pytest.raises(InputError, match="drive: something is there already, expected .* not exist yet; overwrite"):
+    with pytest.raises(InputError, match=r"drive: something is there already, expected .* not exist yet; overwrite"):
         record(tmp_path / "drive", events(2))
     record(tmp_path / "drive", events(1), overwrite=True)
     assert open_drive(tmp_path / "drive").info.topics[TRUTH].count == 1
@@ -158,5 +158,5 @@ def test_extending_with_a_topic_that_is_there_is_refused_and_changes_nothing(tmp
 
 
 def test_facts_that_are_not_plain_json_are_refused(tmp_path):
-    with pytest.raises(SpecError, match="facts: .*not JSON serializable, expected plain JSON"):
+    with pytest.raises(SpecError, match=r"facts: .*not JSON serializable, expected plain JSON"):
         Recorder(tmp_path / "drive", drive_info(facts={"folder": tmp_path}))
