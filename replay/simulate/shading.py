@@ -135,7 +135,8 @@ def _road_surface(albedo: Array, is_road: Array, place_m: Array, range_m: Array)
     on_east_west = np.abs(x) > np.abs(y)
     along = np.where(on_east_west, np.abs(x), np.abs(y))
     left = np.where(on_east_west, y * np.sign(x), -x * np.sign(y))  # of who looks outwards: where traffic drives up
-    grain = (_noise(x * 12, y * 12) - 0.5) * np.clip(1 - range_m / 18, 0, 1) * 0.3 + (_smooth_noise(x / 3, y / 3) - 0.5) * 0.22
+    fine = np.where(is_road, np.float32(0.3), np.float32(0.12)) * np.clip(1 - range_m / 18, 0, 1)
+    grain = (_noise(x * 12, y * 12) - 0.5) * fine + (_smooth_noise(x / 3, y / 3) - 0.5) * 0.22
     out = albedo * (1 + grain)[:, None]
     bay = is_road & (np.abs(left) > 7.0) & (along > WIDENED_UNTIL_M)
     out[bay] *= 1.25

@@ -120,7 +120,7 @@ def ball(center: tuple[float, float, float], radius: tuple[float, float, float],
 def _wheels(places_x: Sequence[float], radius: tuple[float, float], half_width: float = 0.06, hub: bool = True) -> list[Mesh]:
     parts = []
     for x in places_x:
-        for y in (-0.5 + half_width, 0.5 - half_width):
+        for y in (-0.49 + half_width, 0.49 - half_width):  # the hub stands out, so that the two never share a face
             center = (x, y, -0.5 + radius[1])
             parts.append(cylinder(center, radius, half_width, 1, Material.TYRE))
             if hub:
