@@ -6,6 +6,7 @@ stand East, North, Up of the reference position; an object was measured at refer
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from data_specs.clock import NS_PER_MS, unix_ns_from_its_ms
@@ -134,13 +135,21 @@ def _correlation(matrices: Any) -> dict[tuple[int, int], float]:
     found: dict[tuple[int, int], float] = {}
     for matrix in matrices:
         bits = matrix["componentsIncludedIntheMatrix"]
-        number, spare = int(bits["hex"], 16), 4 * len(bits["hex"])
-        components = [place for place in range(bits["length"]) if number >> spare - 1 - place & 1]
-        for first, cells in zip(components, matrix["matrix"]):
-            for second, cell in zip(components[components.index(first) + 1:], cells):
-                if cell <= 100 and first in STATE_OF_COMPONENT and second in STATE_OF_COMPONENT:
-                    found[STATE_OF_COMPONENT[first], STATE_OF_COMPONENT[second]] = cell / 100
+        cells = [cell for column in matrix["matrix"] for cell in column]
+        for number, pair in _state_cells(bits["hex"], bits["length"]):
+            if cells[number] <= 100:
+                found[pair] = cells[number] / 100
     return found
+
+
+@lru_cache(maxsize=256)
+def _state_cells(components_hex: str, length: int) -> tuple[tuple[int, tuple[int, int]], ...]:
+    """Which cells of a matrix, column by column, join which two places of the state."""
+    number, spare = int(components_hex, 16), 4 * len(components_hex)
+    components = [place for place in range(length) if number >> spare - 1 - place & 1]
+    pairs = [(first, second) for at, first in enumerate(components) for second in components[at + 1:]]
+    return tuple((cell, (STATE_OF_COMPONENT[first], STATE_OF_COMPONENT[second])) for cell, (first, second) in enumerate(pairs)
+                 if first in STATE_OF_COMPONENT and second in STATE_OF_COMPONENT)
 
 
 def _sensor(sensor: dict[str, Any]) -> SensorInfo:

@@ -43,33 +43,38 @@ def object_list(rows: list[Row], source: str) -> ObjectList:
     for its uncertainty: height, size and yaw."""
     if not rows:
         return ObjectList.empty(REFERENCE_FRAME, source)
-    center_m, size_lwh_m, sigma, velocity = (
-        np.array(column, float) for column in zip(*((r.center_m, r.size_lwh_m, r.sigma, r.velocity) for r in rows)))
-    yaw_rad = np.array([r.yaw_rad for r in rows])
-    polar = np.array([r.polar for r in rows])
+    numbers = np.array([(*r.center_m, *r.size_lwh_m, *r.size_sigma_m, *r.sigma, *r.velocity, r.yaw_rad, r.yaw_rate_radps,
+                         r.score, r.existence, r.polar) for r in rows])
+    sigma, velocity, yaw_rad, polar = numbers[:, 9:15], numbers[:, 15:17], numbers[:, 17], numbers[:, 21] > 0.0
+    unmoved = np.isnan(velocity[:, 0]) | np.isnan(velocity[:, 1])
     sigma[np.isnan(yaw_rad), 3] = NAN
-    sigma[np.isnan(velocity).any(axis=1), 4:] = NAN
-    speed_mps, direction_rad = np.nan_to_num(velocity[:, 0]), np.nan_to_num(velocity[:, 1])
-    cartesian_mps = np.stack([speed_mps * np.cos(direction_rad), speed_mps * np.sin(direction_rad)], axis=1)
-    measured = ~np.isnan(velocity).any(axis=1, keepdims=True)
+    sigma[unmoved, 4:] = NAN
+    known_velocity = np.where(unmoved[:, None], 0.0, velocity)
+    velocity_mps = velocity
+    if polar.any():
+        speed_mps, direction_rad = known_velocity.T
+        turned = np.stack([speed_mps * np.cos(direction_rad), speed_mps * np.sin(direction_rad)], axis=1)
+        velocity_mps = np.where(polar[:, None], turned, velocity)
+    known = np.where(np.isnan(numbers[:, :9]), 0.0, numbers[:, :9])
     return ObjectList(
-        Boxes3D(REFERENCE_FRAME, np.nan_to_num(center_m), np.nan_to_num(size_lwh_m), wrap_rad(np.nan_to_num(yaw_rad))),
+        Boxes3D(REFERENCE_FRAME, known[:, :3], known[:, 3:6], wrap_rad(np.where(np.isnan(yaw_rad), 0.0, yaw_rad))),
         source,
         measured_ns=np.array([r.measured_ns for r in rows], np.int64),
         label=np.array([r.label for r in rows], np.uint8),
-        score=np.array([r.score for r in rows]),
-        existence=np.array([r.existence for r in rows], np.float32),
-        velocity_mps=np.where(measured, np.where(polar[:, None], cartesian_mps, velocity), NAN),
-        yaw_rate_radps=np.array([r.yaw_rate_radps for r in rows]),
-        covariance=covariances(sigma, _correlation(rows), speed_mps, direction_rad, polar),
-        size_sigma_m=np.array([r.size_sigma_m for r in rows]),
+        score=numbers[:, 19],
+        existence=numbers[:, 20],
+        velocity_mps=np.where(unmoved[:, None], NAN, velocity_mps),
+        yaw_rate_radps=numbers[:, 18],
+        covariance=covariances(sigma, _correlation(rows), known_velocity, polar),
+        size_sigma_m=numbers[:, 6:9],
         track_id=np.array([r.track_id for r in rows], np.int64),
     )
 
 
 def _correlation(rows: list[Row]) -> np.ndarray:
     correlation = np.broadcast_to(np.eye(6), (len(rows), 6, 6)).copy()
-    for place, row in enumerate(rows):
-        for (i, j), value in row.correlation.items():
-            correlation[place, i, j] = correlation[place, j, i] = value
+    cells = [(place, i, j, value) for place, row in enumerate(rows) for (i, j), value in row.correlation.items()]
+    if cells:
+        places, first, second, values = zip(*cells)
+        correlation[places, first, second] = correlation[places, second, first] = values
     return correlation

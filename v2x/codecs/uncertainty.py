@@ -28,24 +28,21 @@ def confidence_of(sigma: float, highest: int, unit: float) -> int:
     return min(max(math.ceil(sigma * SIGMAS_95 / unit - 1e-9), 1), highest + 1)
 
 
-def covariances(sigma: Array, correlation: Array, speed_mps: Array, direction_rad: Array, polar: Array) -> Array:
+def covariances(sigma: Array, correlation: Array, velocity: Array, polar: Array) -> Array:
     """Covariances [n, 6, 6] of x, y, z, yaw, vx, vy; NaN in every row and column that is unmeasured.
 
     sigma [n, 6] and correlation [n, 6, 6] are of the coded components: where `polar` [n], the last two are speed and
-    direction of motion (m/s, rad), and are turned into vx, vy to first order. Correlations that are together impossible
-    (rounded ones can be) are dropped.
+    direction of motion, which `velocity` [n, 2] holds (m/s, rad), and are turned into vx, vy to first order. Correlations
+    that are together impossible (rounded ones can be) are dropped.
     """
     unmeasured = np.isnan(sigma)
-    impossible = np.zeros(len(sigma), bool)
-    correlated = np.abs(correlation - np.eye(6)).max(axis=(1, 2), initial=0.0) > 0.0
-    if correlated.any():
-        impossible[correlated] = np.linalg.eigvalsh(correlation[correlated])[:, 0] < 1e-9
+    impossible = np.linalg.eigvalsh(correlation)[:, 0] < 1e-9
     correlation = np.where(impossible[:, None, None], np.eye(6), correlation)
     known = np.where(unmeasured, 0.0, sigma)
     covariance = correlation * known[:, :, None] * known[:, None, :]
     if polar.any():
         unmeasured[polar, 4:] = unmeasured[polar, 4:].any(axis=1, keepdims=True)
-        turn = _cartesian_from_polar(speed_mps[polar], direction_rad[polar])
+        turn = _cartesian_from_polar(velocity[polar, 0], velocity[polar, 1])
         covariance[polar] = turn @ covariance[polar] @ turn.transpose(0, 2, 1)
     return np.where(unmeasured[:, :, None] | unmeasured[:, None, :], np.nan, covariance)
 

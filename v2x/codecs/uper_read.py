@@ -41,15 +41,15 @@ _ADDITIONS_LIMIT = 64  # of one sequence: the short form of their count (X.691, 
 class Bits:
     """Octets as one number, and the place where reading stands in it."""
 
-    __slots__ = ("_number", "_size", "at", "limit")
+    __slots__ = ("at", "limit", "number", "size")
 
     def __init__(self, data: bytes, path: str) -> None:
         if len(data) > MAX_OCTETS:
             raise DecodeError(path, 8 * MAX_OCTETS, f"{len(data)} octets", f"at most {MAX_OCTETS}")
-        self._number = int.from_bytes(data)
-        self._size = 8 * len(data)
+        self.number = int.from_bytes(data)
+        self.size = 8 * len(data)
         self.at = 0  # bit to read next
-        self.limit = self._size  # first bit beyond what may be read now: the message's end, or a container's
+        self.limit = self.size  # first bit beyond what may be read now: the message's end, or a container's
 
     def read(self, width: int, path: str) -> int:
         """The next `width` bits as a number; DecodeError at the first missing bit."""
@@ -57,7 +57,19 @@ class Bits:
         if end > self.limit:
             raise DecodeError(path, self.limit, f"{self.limit - self.at} bits left", f"{width}")
         self.at = end
-        return self._number >> (self._size - end) & ((1 << width) - 1)
+        return self.number >> (self.size - end) & ((1 << width) - 1)
+
+    def head(self, width: int, path: str) -> int | None:
+        """An extension bit and the `width` bits behind it as a number; None, past the extension bit alone, where it is set."""
+        end = self.at + 1 + width
+        if end > self.limit:
+            return None if self.read(1, path) else self.read(width, path)
+        number = self.number >> (self.size - end) & ((2 << width) - 1)
+        if number >> width:
+            self.at += 1
+            return None
+        self.at = end
+        return number
 
     def length(self, path: str) -> int:
         """A length determinant (X.691, 11.9) in its shortest form; fragments of 16384 and more are refused."""
@@ -159,8 +171,9 @@ def bit_string(number: int, size: int) -> dict[str, Any]:
 def _extensible_bits(kind: BitString, path: str) -> Read:
     def read(bits: Bits) -> dict[str, Any]:
         start = bits.at
-        if not bits.read(1, path):
-            return bit_string(bits.read(kind.size, path), kind.size)
+        plain = bits.head(kind.size, path)
+        if plain is not None:
+            return bit_string(plain, kind.size)
         size = bits.length(path)
         if size == kind.size:
             raise DecodeError(path, start, f"{size} bits in extended form", "the plain form")
@@ -230,8 +243,14 @@ def _run(fields: tuple[Field, ...], path: str) -> Step:
     takers = _field_takers(fields, path, 0)
     first = f"{path}.{fields[0].name}"
 
+    mask = (1 << width) - 1
+
     def step(bits: Bits, value: dict[str, Any]) -> None:
-        run, end = bits.read(width, first), bits.at
+        end = bits.at + width  # `bits.read` written out: most of a message comes through here
+        if end > bits.limit:
+            bits.read(width, first)
+        bits.at = end
+        run = bits.number >> (bits.size - end) & mask
         for name, take in takers:
             value[name] = take(run, end)
 
@@ -299,9 +318,9 @@ def _choice(kind: Choice, path: str) -> Read:
     readers = [(part.name, reader(part.kind, f"{path}.{part.name}")) for part in kind.alternatives]
 
     def read(bits: Bits) -> dict[str, Any]:
-        if kind.extensible and bits.read(1, path):
+        index = bits.head(width, path) if kind.extensible else bits.read(width, path)
+        if index is None:
             return _unknown_alternative(bits, path)
-        index = bits.read(width, path)
         if index > last:
             raise DecodeError(path, bits.at - width, f"alternative {index}", f"0 to {last}")
         name, read_value = readers[index]
@@ -327,12 +346,12 @@ def _sequence_of(kind: SequenceOf, path: str) -> Read:
 
     def count_of(bits: Bits) -> int:
         start = bits.at
-        if kind.extensible and bits.read(1, path):
+        offset = bits.head(width, path) if kind.extensible else bits.read(width, path)
+        if offset is None:
             count = bits.length(path)
             if kind.low <= count <= kind.high:
                 raise DecodeError(path, start, f"{count} items in extended form", "the plain form")
             return count
-        offset = bits.read(width, path)
         if offset > span:
             raise DecodeError(path, bits.at - width, f"{offset + kind.low} items", f"{kind.low} to {kind.high}")
         return offset + kind.low
