@@ -93,7 +93,7 @@ def score_lists(lists: Sequence[ObjectList], truths: Sequence[Truth], hidden: Se
 
 def _matches(lists: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass) -> tuple[Array, Array]:
     """Rows [m] of the flattened truths of a class that have an object, and the distances [m] to it in metres."""
-    made, wanted = flatten(lists, cls), flatten(truths, cls)
+    made, wanted = flatten(lists).of(cls), flatten(truths).of(cls)
     taken = match_greedily(made, wanted, [MATCH_M])[0]
     right = taken >= 0
     offset_m = made.center_m[right, :2] - wanted.center_m[taken[right], :2]

@@ -76,8 +76,7 @@ class ClassResult:
 
 def precision_recall(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass, distance_m: float) -> Curve:
     """Match the k-th predictions with the k-th truths; a detection nearest to nothing but an ignored truth counts as neither."""
-    made, wanted = flatten(predictions, cls), flatten(truths, cls)
-    return _curve(made, wanted, distance_m)[0]
+    return _curve(flatten(predictions).of(cls), flatten(truths).of(cls), distance_m)
 
 
 def average_precision(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass, distance_m: float) -> float:
@@ -89,7 +88,8 @@ def average_precision(predictions: Sequence[ObjectList], truths: Sequence[Truth]
 def best_f1_score(predictions: Sequence[ObjectList], truths: Sequence[Truth], classes: Sequence[ObjectClass],
                   distance_m: float) -> float:
     """The score above or at which the detections of all classes together have their best F1; 1 if there are none."""
-    curves = [precision_recall(predictions, truths, cls, distance_m) for cls in classes]
+    made, wanted = flatten(predictions), flatten(truths)
+    curves = [_curve(made.of(cls), wanted.of(cls), distance_m) for cls in classes]
     score = np.concatenate([curve.score for curve in curves])
     right = np.concatenate([curve.right for curve in curves])
     total = sum(curve.truths for curve in curves)
@@ -102,10 +102,9 @@ def best_f1_score(predictions: Sequence[ObjectList], truths: Sequence[Truth], cl
     return float(score[np.argmax(np.where(last_of_score, f1, -1.0))])
 
 
-def class_result(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass,
-                 protocol: DetectionProtocol) -> ClassResult:
-    """AP and errors of one class."""
-    made, wanted = flatten(predictions, cls), flatten(truths, cls)
+def class_result(predictions: Flat, truths: Flat, cls: ObjectClass, protocol: DetectionProtocol) -> ClassResult:
+    """AP and errors of one class; truths that are to be ignored are left out before."""
+    made, wanted = predictions.of(cls), truths.of(cls)
     distances_m = (*protocol.distances_m, protocol.error_distance_m)
     matched = match_greedily(made, wanted, distances_m)
     order = by_score(made)
@@ -118,7 +117,7 @@ def class_result(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls
 def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: DetectionProtocol | None = None) -> RunResult:
     """Score a drive's detections against its truth; InputError if it has none of either, or more boxes than allowed."""
     protocol = protocol or DetectionProtocol()
-    predictions, truths = _filtered(drive, topic, protocol)
+    predictions, truths = map(flatten, _filtered(drive, topic, protocol))
     results = {cls: class_result(predictions, truths, cls, protocol) for cls in NUSCENES_CLASSES.values()}
     count = sum(result.truths for result in results.values())
     mean_ap = float(np.mean([result.ap.mean() for result in results.values()]))
@@ -183,14 +182,14 @@ def _in_range(objects: ObjectList, ego_m: Array, protocol: DetectionProtocol) ->
     return np.sqrt((offset_m * offset_m).sum(axis=1)) < limit_m
 
 
-def _curve(made: Flat, wanted: Flat, distance_m: float) -> tuple[Curve, Array]:
+def _curve(made: Flat, wanted: Flat, distance_m: float) -> Curve:
     counted = wanted[~wanted.ignore]
     matched = match_greedily(made, counted, [distance_m])[0]
     if wanted.ignore.any():
         kept = (matched >= 0) | ~near_ignored(made, wanted, distance_m)
         made, matched = made[kept], matched[kept]
     order = by_score(made)
-    return Curve(made.score[order], matched[order] >= 0, len(counted)), matched
+    return Curve(made.score[order], matched[order] >= 0, len(counted))
 
 
 def _ap(curve: Curve) -> float:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
-from data_specs.arrays import Array, Spec, lock_fields
+from data_specs.arrays import Array, Spec, array_fields, lock_fields
 from data_specs.errors import FrameError
 from data_specs.objects import ObjectClass, ObjectList, Truth
 
@@ -20,10 +20,11 @@ BATCH_PAIRS = 2_000_000  # distances held at once: 16 MB
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """Objects of one class of many samples in one set of arrays, sorted by sample."""
+    """Objects of many samples in one set of arrays, sorted by sample."""
 
     sample: Annotated[Array, Spec("i8", "n")]  # which sample, from 0
     row: Annotated[Array, Spec("i8", "n")]  # of the sample's own list
+    label: Annotated[Array, Spec("u1", "n")]  # ObjectClass
     center_m: Annotated[Array, Spec("f8", "n", 3)]
     size_lwh_m: Annotated[Array, Spec("f8", "n", 3)]
     yaw_rad: Annotated[Array, Spec("f8", "n")]
@@ -39,28 +40,30 @@ class Flat:
 
     def __getitem__(self, rows: Array) -> Flat:
         """The objects at a mask."""
-        return Flat(self.sample[rows], self.row[rows], self.center_m[rows], self.size_lwh_m[rows], self.yaw_rad[rows],
-                    self.velocity_mps[rows], self.score[rows], self.ignore[rows])
+        return Flat(*(getattr(self, name)[rows] for name in array_fields(Flat)))
+
+    def of(self, cls: ObjectClass) -> Flat:
+        """The objects of one class."""
+        return self[self.label == cls]
 
 
-def flatten(samples: Sequence[ObjectList] | Sequence[Truth], cls: ObjectClass) -> Flat:
-    """The objects of class `cls` of all samples; FrameError if the samples' frames differ."""
+def flatten(samples: Sequence[ObjectList] | Sequence[Truth]) -> Flat:
+    """The objects of all samples; FrameError if the samples' frames differ."""
     lists = [sample.objects if isinstance(sample, Truth) else sample for sample in samples]
     frames = {objects.boxes.frame for objects in lists if len(objects)}
     if len(frames) > 1:
         raise FrameError(f"samples are in frames {sorted(frames)}, expected one frame")
-    rows = [np.flatnonzero(objects.label == cls) for objects in lists]
-    ignored = [sample.ignore if isinstance(sample, Truth) else np.zeros(len(sample), bool) for sample in samples]
-
-    def joined(arrays: list[Array], *width: int) -> Array:
-        return np.concatenate([array[kept] for array, kept in zip(arrays, rows)]) if rows else np.zeros((0, *width))
-
+    if not lists:
+        return flatten([ObjectList.empty("map", "")])
+    counts = [len(objects) for objects in lists]
     return Flat(
-        np.repeat(np.arange(len(rows)), [len(kept) for kept in rows]),
-        np.concatenate(rows) if rows else np.zeros(0, np.int64),
-        joined([objects.boxes.center_m for objects in lists], 3), joined([objects.boxes.size_lwh_m for objects in lists], 3),
-        joined([objects.boxes.yaw_rad for objects in lists]), joined([objects.velocity_mps for objects in lists], 2),
-        joined([objects.score for objects in lists]), joined(ignored).astype(bool),
+        np.repeat(np.arange(len(lists)), counts), np.concatenate([np.arange(count) for count in counts]),
+        np.concatenate([objects.label for objects in lists]),
+        np.concatenate([objects.boxes.center_m for objects in lists]),
+        np.concatenate([objects.boxes.size_lwh_m for objects in lists]),
+        np.concatenate([objects.boxes.yaw_rad for objects in lists]),
+        np.concatenate([objects.velocity_mps for objects in lists]), np.concatenate([objects.score for objects in lists]),
+        np.concatenate([sample.ignore if isinstance(sample, Truth) else np.zeros(len(sample), bool) for sample in samples]),
     )
 
 

@@ -37,6 +37,10 @@ def truth(xy_m, **kwargs):
     return Truth.build(objects(xy_m, **kwargs))
 
 
+def result_of(found, there, cls):
+    return class_result(flatten(found), flatten([there]), cls, DetectionProtocol())
+
+
 def test_ap_of_a_perfect_detector_is_one_and_of_a_blind_one_nought():
     there = [truth([(0, 0), (10, 0)]), truth([(5, 5)])]
     assert average_precision([t.objects for t in there], there, CAR, 0.5) == pytest.approx(1.0)
@@ -56,7 +60,7 @@ def test_ap_of_a_known_scene_is_what_the_hand_computes():
 
 
 def test_a_detection_takes_the_nearest_free_truth_strictly_within_the_distance():
-    made, wanted = flatten([objects([(0.9, 0), (0.4, 0), (4, 0)], [0.9, 0.8, 0.7])], CAR), flatten([truth([(0, 0), (2, 0)])], CAR)
+    made, wanted = flatten([objects([(0.9, 0), (0.4, 0), (4, 0)], [0.9, 0.8, 0.7])]), flatten([truth([(0, 0), (2, 0)])])
     assert match_greedily(made, wanted, [0.5, 1.0, 2.0]).tolist() == [[-1, 0, -1], [0, -1, -1], [0, 1, -1]]
 
 
@@ -90,8 +94,8 @@ def test_matching_many_samples_at_once_equals_the_definition(scenes, seed):
     there = [truth(wanted) for wanted, _ in scenes]
     found = [objects(np.reshape(made, (-1, 2)) + rng.normal(0, 0.5, (len(made), 2)), np.round(rng.uniform(0, 1, len(made)), 1))
              for _, made in scenes]
-    wanted = flatten(there, CAR)
-    for limit_m, taken in zip((0.5, 1.0, 2.0), match_greedily(flatten(found, CAR), wanted, (0.5, 1.0, 2.0))):
+    wanted = flatten(there)
+    for limit_m, taken in zip((0.5, 1.0, 2.0), match_greedily(flatten(found), wanted, (0.5, 1.0, 2.0))):
         got = [None if row < 0 else (int(wanted.sample[row]), int(wanted.row[row])) for row in taken]
         assert got == plain_match(found, there, limit_m)
 
@@ -111,22 +115,22 @@ def test_the_best_f1_score_is_the_lowest_score_worth_keeping():
 
 def test_errors_of_matched_boxes_are_in_their_units():
     found = [objects([(0.3, 0.4), (10.3, 0.4)], [0.9, 0.8], yaw_rad=0.2, velocity_mps=(3.0, 4.0))]
-    result = class_result(found, [truth([(0, 0), (10, 0)])], CAR, DetectionProtocol())
+    result = result_of(found, truth([(0, 0), (10, 0)]), CAR)
     np.testing.assert_allclose(result.errors, [0.5, 0.0, 0.2, 5.0, 1.0])
     np.testing.assert_allclose(result.ap, [0.0, 1.0, 1.0, 1.0], atol=1e-12)  # 0.5 m is not below 0.5 m
 
 
 def test_a_cone_has_no_heading_and_a_barrier_two():
     backwards = [objects([(0, 0)], [0.9], cls=CONE, yaw_rad=3.0)]
-    assert np.isnan(class_result(backwards, [truth([(0, 0)], cls=CONE)], CONE, DetectionProtocol()).errors[2:]).all()
+    assert np.isnan(result_of(backwards, truth([(0, 0)], cls=CONE), CONE).errors[2:]).all()
     backwards = [objects([(0, 0)], [0.9], cls=ObjectClass.BARRIER, yaw_rad=np.pi - 0.1)]
-    result = class_result(backwards, [truth([(0, 0)], cls=ObjectClass.BARRIER)], ObjectClass.BARRIER, DetectionProtocol())
+    result = result_of(backwards, truth([(0, 0)], cls=ObjectClass.BARRIER), ObjectClass.BARRIER)
     assert result.errors[2] == pytest.approx(0.1)
 
 
 def test_frames_are_not_mixed():
     with pytest.raises(FrameError, match=r"samples are in frames \['ego', 'map'\], expected one frame"):
-        flatten([objects([(0, 0)]), objects([(0, 0)], frame="ego")], CAR)
+        flatten([objects([(0, 0)]), objects([(0, 0)], frame="ego")])
 
 
 def drive(found, there, ego_m=(0.0, 0.0, 0.0)):
