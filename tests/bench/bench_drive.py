@@ -76,7 +76,7 @@ def seconds(work: Callable[[], object], times: int = 3) -> float:
 
 
 def each_ms(work: Callable[[int], object], moments_ns: list[int]) -> tuple[float, float]:
-    """p50 and p99-like p95 of one call per moment, in milliseconds."""
+    """p50 and p95 of one call per moment, in milliseconds."""
     spent = []
     for time_ns in moments_ns:
         started = time.perf_counter()
