@@ -84,13 +84,17 @@ def points_of(samples: Sequence[Sample], limit: int = MAX_POINTS) -> Array:
 
 def pictures_of(sample: Sample, jpegs: Mapping[str, bytes]) -> tuple[Picture, ...]:
     """All images of a sample with their place in map, as the JPEGs given by camera frame; any other is encoded here."""
-    prefix = "" if sample.platform == "ego" else f"{sample.platform} "
     return tuple(
-        Picture(prefix + image.camera.frame.removeprefix(f"{sample.platform}/"), image.taken_ns, image.camera,
+        Picture(picture_name(sample.platform, image.camera.frame), image.taken_ns, image.camera,
                 sample.map_from_ego @ sample.ego_from_sensor[image.camera.frame],
                 jpegs.get(image.camera.frame) or jpeg_of(image))
         for image in sample.images
     )
+
+
+def picture_name(platform: str, frame: str) -> str:
+    """A camera's name that is unique among all platforms."""
+    return frame if platform == "ego" or frame.startswith(platform) else f"{platform} {frame}"
 
 
 def jpeg_of(image: CameraImage, quality: int = JPEG_QUALITY) -> bytes:

@@ -86,8 +86,8 @@ function drawView({ canvas, bitmap, image }, boxes, hidden, lit) {
     const depth = seen.reduce((sum, p) => sum + p[2], 0) / 8;
     if (depth < NEAREST_M || depth > FURTHEST_M) continue;
     const isLit = same(box, lit);
-    pen.strokeStyle = css(box.style.rgb, isLit ? 1 : 0.85);
-    pen.lineWidth = box.style.width * scale * (isLit ? 1.3 : 0.62);
+    pen.strokeStyle = css(box.style.rgb, isLit ? 1 : Math.max(0.45, 0.95 - depth / 120));
+    pen.lineWidth = box.style.width * scale * (isLit ? 1.3 : Math.max(0.35, 0.7 - depth / 150));
     pen.setLineDash(box.style.dash ? [box.style.dash * scale * 0.7, box.style.dash * scale * 0.6] : []);
     pen.beginPath();
     for (const [from, to] of EDGES) {

@@ -4,7 +4,7 @@ import { SceneCanvas } from "./scene.js";
 import { Cameras } from "./cameras.js";
 import { LayerList, element, viewButtons } from "./panel.js";
 import { describe } from "./card.js";
-import { Store } from "./store.js";
+import { Store, whyNot } from "./store.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const mounted = new WeakMap();
@@ -23,8 +23,8 @@ export async function mount(parent, data, base) {
   try {
     const url = `${base}drives/${encodeURIComponent(data.drive)}`;
     const response = await fetch(`${url}/index`);
+    if (!response.ok) throw new Error(await whyNot(response));
     const index = await response.json();
-    if (!response.ok) throw new Error(index.error);
     if (mounted.get(root) === entry) entry.page = new DrivePage(root, index, url, new URLSearchParams(location.search));
   } catch (error) {
     element(root, "div", "trouble", String(error.message ?? error));
@@ -47,6 +47,7 @@ class DrivePage {
     this.cameras = new Cameras(element(side, "div", "cameras"));
     this.picked = element(side, "div", "picked");
     this.pick(null);
+    topicTable(side, index.topics);
     this.buildTransport(element(root, "div", "transport"));
     this.onKey = (event) => this.key(event);
     window.addEventListener("keydown", this.onKey);
@@ -183,6 +184,17 @@ function icon(sign) {
   svg.setAttribute("viewBox", "0 0 16 16");
   svg.appendChild(document.createElementNS(svg.namespaceURI, "path")).setAttribute("d", SIGNS[sign]);
   return svg;
+}
+
+/** What the drive holds, in the order of the strip's rows. */
+function topicTable(side, topics) {
+  const table = element(side, "table", "topics");
+  for (const { name, kind, count } of topics) {
+    const row = element(table, "tr");
+    element(row, "td", "", name);
+    element(row, "td", "kind", kind);
+    element(row, "td", "count", count.toLocaleString("en"));
+  }
 }
 
 /** One thin row per topic: how much was said when. */

@@ -4,6 +4,11 @@ import { unpack } from "./packet.js";
 
 const KEPT = 60, AHEAD = 8, AT_ONCE = 3;
 
+/** What the server says is wrong. */
+export async function whyNot(response) {
+  return (await response.json().catch(() => ({}))).error ?? `The server answers ${response.status} ${response.statusText}`;
+}
+
 export class Store {
   /** `prefetch` false turns the fetching ahead off (for measuring what it brings). */
   constructor(url, count, prefetch = true) {
@@ -32,7 +37,7 @@ export class Store {
   async fetch(moment) {
     const { query } = this;
     const response = await fetch(`${this.url}/moments/${moment}${query}`);
-    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `${response.status} ${response.statusText}`);
+    if (!response.ok) throw new Error(await whyNot(response));
     const packet = unpack(await response.arrayBuffer());
     if (query !== this.query) return this.fetch(moment);
     this.packets.set(moment, packet);

@@ -83,7 +83,7 @@ export class View {
   }
 
   /** Show all of the places [[x, y], ...] with a margin. */
-  fit(places, atLeastM = 40) {
+  fit(places, atLeastM = 80) {
     if (!places.length) return;
     const xs = places.map((p) => p[0]), ys = places.map((p) => p[1]);
     const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];

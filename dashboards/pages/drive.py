@@ -27,7 +27,7 @@ info = view.info
 with facts:
     st.html(facts_line([
         ("made by", info.importer), ("length", f"{info.duration_s:.1f} s"), ("moments", f"{len(view.moments_ns):,}"),
-        *((topic, f"{about.count:,}") for topic, about in sorted(info.topics.items())),
+        ("roadside units", f"{len(info.site.rsus)}"),
     ]))
 drive_canvas(name)
 for note in info.notes:

@@ -51,3 +51,8 @@ def test_trails_run_from_old_to_new_and_end_with_nan():
     np.testing.assert_allclose(trail[:3], [[0, 0, 0.2, 2], [1, 1, 0.1, 2], [2, 2, 0, 2]], atol=1e-7)
     assert np.isnan(trail[3]).all()
     assert moments.trails_of([(0, np.array([-1]), at)], 0, 0).shape == (0, 4)
+
+
+def test_a_drive_of_one_moment_has_its_activity_too():
+    now = 1_532_402_927_647_951_000
+    assert sum(moments.activity(np.array([now], np.int64), now, now)) == 1
