@@ -8,7 +8,7 @@ For training, `training_pairs` gives (Sample, Truth) of the ego's LiDAR alone, m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, DriveInfo, Event, TopicI
 from replay.simulate.cameras import EGO_FROM_CAMERA, look, take_pictures
 from replay.simulate.lidar import EGO_BEAMS, EGO_FROM_LIDAR, LIDAR_TOP, Sweep, sweep
 from replay.simulate.roadside import IDS, RoadsideSensor, draw_traits
-from replay.simulate.scenarios import Scenario, random_stream, scenario_named
+from replay.simulate.scenarios import Scenario, draw_conditions, random_stream, scenario_named
 from replay.simulate.scene import Scene, SceneBuilder, require_ray_caster
 from replay.simulate.shading import Light, with_lamps
 from replay.simulate.street import MAST_CORNERS_M
@@ -65,7 +65,7 @@ class Simulation:
     roadside: bool
 
     def describe(self) -> DriveInfo:
-        units = self._units()
+        units, conditions = self._units(), draw_conditions(self._random("conditions"))
         notes = [f"simulated: {self.scenario.about}", "all rays of a sweep are cast at its own time: offset_ns is zero"]
         if self.roadside:
             notes.append("roadside units leave out the ego, which announces itself")
@@ -73,6 +73,7 @@ class Simulation:
             self.drive_id, ORIGIN, START_NS, START_NS + self.ticks * TICK_NS - POSE_NS, self._topics(), site(),
             "simulate", tuple(notes),
             {"scenario": self.scenario.name, "seed": self.seed, "seconds": self.seconds, "classes": list(CLASSES),
+             "conditions": {name: round(value, 5) for name, value in asdict(conditions).items()},
              "rsu_latency_ms": {unit.rsu.name: round(unit.traits.latency_ms, 3) for unit in units}})
 
     def __len__(self) -> int:

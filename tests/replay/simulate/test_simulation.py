@@ -114,10 +114,9 @@ def test_the_ego_moves_as_its_velocity_says(events):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 4, 8])
-def test_a_drive_has_objects_that_only_the_road_sees(seed):
+def test_a_drive_has_objects_that_only_the_road_sees():
     hidden, ego = 0, np.zeros(3)
-    for event in simulate("crossing", seed, 8.0):
+    for event in simulate("crossing", 1, 6.0):
         if event.topic == "ego.poses":
             ego = event.payload.map_from_ego.translation_m
         elif event.topic == "truth":
