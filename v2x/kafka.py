@@ -22,6 +22,7 @@ TIME_HEADER = "time_ns"
 CONTACT_TIMEOUT_S = 4.0  # for the first contact with a broker, all addresses together
 PATIENCE_S = 4.0  # how long no broker may answer before a reader is told; a failover takes about 2
 _PROBE_EVERY_S = 0.5  # how often brokers are asked where nothing else shows that they are there
+_BATCH_BYTES = 1 << 17  # eight times the client's own: half the CPU a message where rates are high, no wait where they are low
 _SHARE_BYTES = 1 << 16  # of a partition, at a time: a backlog of several topics is read side by side, not one after the other
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # size, key 18, version 0, correlation id 1, no client id
 
@@ -48,8 +49,9 @@ class KafkaBus:
                 bootstrap_servers=self._addresses, bootstrap_timeout_ms=int(CONTACT_TIMEOUT_S * 1e3), request_timeout_ms=10_000)
             self._producer = self._kafka.KafkaProducer(
                 bootstrap_servers=self._addresses, bootstrap_timeout_ms=int(CONTACT_TIMEOUT_S * 1e3), acks="all",
-                enable_idempotence=True, linger_ms=linger_ms, max_block_ms=int(delivery_timeout_s * 1e3), metrics_enabled=False,
-                request_timeout_ms=int(delivery_timeout_s * 5e2), delivery_timeout_ms=int(delivery_timeout_s * 1e3))
+                enable_idempotence=True, batch_size=_BATCH_BYTES, linger_ms=linger_ms, metrics_enabled=False,
+                max_block_ms=int(delivery_timeout_s * 1e3), request_timeout_ms=int(delivery_timeout_s * 5e2),
+                delivery_timeout_ms=int(delivery_timeout_s * 1e3))
             brokers = [(b["host"], b["port"]) for b in self._admin.describe_cluster()["brokers"]]
         self._watch = _Watch(bootstrap, brokers)
 
