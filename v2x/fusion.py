@@ -19,7 +19,15 @@ from data_specs.clock import NS_PER_S
 from data_specs.messages import GeoPoint, RoadsideMessage
 from data_specs.objects import ObjectList, concatenate
 from data_specs.pose import SE3
-from replay.drive import FUSED_TRACKS, ROADSIDE_MESSAGES, ROADSIDE_OBJECTS, VEHICLE_OBJECTS, DriveInfo, Event
+from replay.drive import (
+    EGO_SAMPLES,
+    FUSED_TRACKS,
+    ROADSIDE_MESSAGES,
+    ROADSIDE_OBJECTS,
+    VEHICLE_OBJECTS,
+    DriveInfo,
+    Event,
+)
 from v2x.geodesy import map_from_geo
 from v2x.health import Tally, heard, refused, reports
 from v2x.observation import ROADSIDE, VEHICLE, SourceModel, observe
@@ -83,10 +91,11 @@ class FusionState:
         return cls(TrackerState.start())
 
 
-def config_for(info: DriveInfo, *, in_order: bool, vehicle_expected: bool = True) -> FusionConfig:
-    """The configuration for a drive's site and origin."""
-    units = tuple(rsu.name for rsu in info.site.rsus)
-    return FusionConfig(info.origin, (VEHICLE_SOURCE, *units) if vehicle_expected else units, in_order)
+def config_for(info: DriveInfo, *, in_order: bool) -> FusionConfig:
+    """The configuration for a drive's site and origin; a vehicle is expected unless the drive is known to have none."""
+    units = tuple(rsu.source or rsu.name for rsu in info.site.rsus)  # as their messages name the publisher
+    has_vehicle = not info.topics or VEHICLE_OBJECTS in info.topics or EGO_SAMPLES in info.topics
+    return FusionConfig(info.origin, (VEHICLE_SOURCE, *units) if has_vehicle else units, in_order)
 
 
 def accept(state: FusionState, event: Event, config: FusionConfig) -> tuple[FusionState, list[Event]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from data_specs import arrow
 from data_specs.messages import RoadsideMessage
 from data_specs.pose import SE3
-from replay.drive import FUSED_TRACKS, ROADSIDE_OBJECTS, RSU_HEALTH
+from replay.drive import FUSED_TRACKS, ROADSIDE_MESSAGES, ROADSIDE_OBJECTS, RSU_HEALTH, TopicInfo
 from tests.v2x.scene import ORIGIN, START_NS, TICK_NS, crossing_events, info, roadside_event, vehicle_event
 from v2x.fusion import FusionConfig, FusionState, accept, config_for, finish, fuse_all, roadside_in_map
 from v2x.geodesy import geo_from_map
@@ -101,7 +101,7 @@ def test_a_unit_whose_clock_runs_ahead_makes_nobody_else_late():
 
 
 def test_without_a_vehicle_the_roadside_sets_the_times():
-    config = config_for(info(), in_order=False, vehicle_expected=False)
+    config = config_for(replace(info(), topics={ROADSIDE_MESSAGES: TopicInfo("RoadsideMessage", 12)}), in_order=False)
     out = fuse_all([roadside_event("rsu-1", START_NS + i * TICK_NS, [[0.0, 0.0]]) for i in range(12)], config)
     assert len(tracks_of(out)) == 12
 
