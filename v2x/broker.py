@@ -130,7 +130,10 @@ def stop_nodes(nodes: Sequence[Node]) -> int:
 
 
 class DevelopmentBroker:
-    """A cluster on free ports in a temporary folder, gone at the end of a `with` block; tests and benchmarks use it."""
+    """A cluster on free ports in a temporary folder, for tests and benchmarks: gone at the end of a `with` block.
+
+    On Linux it ends, too, when the thread that started it does, however that comes about.
+    """
 
     def __init__(self, nodes: int = 1) -> None:
         self._size = nodes
@@ -139,7 +142,7 @@ class DevelopmentBroker:
         self._folder = Path(tempfile.mkdtemp(prefix="roadweave-kafka-"))
         try:
             free = free_ports(2 * self._size)
-            self.cluster = _start(self._folder, list(zip(free[:self._size], free[self._size:])))
+            self.cluster = _start(self._folder, list(zip(free[:self._size], free[self._size:])), ends_with_parent=True)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -168,7 +171,7 @@ class DevelopmentBroker:
     def restart(self, node: int = 1) -> None:
         """Start a node that was killed again, on its ports and its data."""
         chosen = self.cluster.nodes[node - 1]
-        _launch(chosen, fetch_jars())
+        _launch(chosen, fetch_jars(), ends_with_parent=True)
         _wait_until_up((chosen,))
 
 
@@ -181,7 +184,7 @@ def free_ports(n: int) -> list[int]:
     return ports
 
 
-def _start(folder: Path, ports: Sequence[tuple[int, int]]) -> Cluster:
+def _start(folder: Path, ports: Sequence[tuple[int, int]], ends_with_parent: bool = False) -> Cluster:
     java_command()
     jars = fetch_jars()
     for port in (p for pair in ports for p in pair):
@@ -190,7 +193,7 @@ def _start(folder: Path, ports: Sequence[tuple[int, int]]) -> Cluster:
     _format(cluster, jars)
     try:
         for node in cluster.nodes:
-            _launch(node, jars)
+            _launch(node, jars, ends_with_parent)
         _wait_until_up(cluster.nodes)
     except BaseException:  # an interrupt, too, leaves nothing running
         for node in cluster.nodes:
@@ -278,10 +281,14 @@ def _format(cluster: Cluster, jars: Path) -> None:
             raise BusError(f"{node.folder}: Kafka could not format its storage: {_last_lines(text)}")
 
 
-def _launch(node: Node, jars: Path) -> None:
+def _launch(node: Node, jars: Path, ends_with_parent: bool = False) -> None:
+    command = _java(node, jars, "kafka.Kafka", str(node.properties))
+    setpriv = shutil.which("setpriv")
+    if ends_with_parent and setpriv is not None:  # a test that is killed outright leaves nothing behind either
+        command = [setpriv, "--pdeathsig", "KILL", *command]
     with node.log.open("w") as log:
-        process = subprocess.Popen(_java(node, jars, "kafka.Kafka", str(node.properties)), cwd=node.folder,
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(command, cwd=node.folder, stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
     node.pid_file.write_text(str(process.pid))
     while node.pid() is None and process.poll() is None:  # its command line is not there at once
         time.sleep(0.005)

@@ -3,7 +3,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,7 +140,28 @@ def test_a_node_that_cannot_start_is_told_with_its_last_words_and_none_is_left(s
     with socket.create_server(("127.0.0.1", port + 2)):
         with pytest.raises(BusError, match=rf"Kafka node 3 ended while starting: .*127.0.0.1:{port + 2}.*Address already in use"):
             start_cluster(tmp_path, nodes=3, port=port)
-    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(p)]
+    assert processes_of(str(tmp_path)) == []
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
+def test_a_development_broker_does_not_outlive_a_test_that_is_killed(startable):
+    code = "import signal, v2x.broker as b\nwith b.DevelopmentBroker() as d:\n print(d._folder, flush=True)\n signal.pause()"
+    test = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    folder = test.stdout.readline().strip()
+    test.kill()
+    test.wait()
+    deadline = time.monotonic() + 10.0
+    while (left := processes_of(folder)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    shutil.rmtree(folder)
+    assert left == []
+
+
+def processes_of(folder: str) -> list[Path]:
+    """Processes whose command line names the folder."""
+    return [p for p in Path("/proc").glob("[0-9]*/cmdline") if folder.encode() in _read(p)]
 
 
 def _read(path: Path) -> bytes:
