@@ -12,6 +12,7 @@ from math import pi
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from data_specs.arrays import Array
 from data_specs.boxes import wrap_rad
@@ -69,10 +70,15 @@ class PillarLayer(nn.Module):
         self.linear = nn.Linear(numbers, features, bias=False)
         self.norm = nn.BatchNorm1d(features, eps=BATCH_NORM_EPS, momentum=0.01)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Rows [p, max_points, numbers] to features [p, c]."""
-        # Empty rows go through the layer too and can be the maximum: so it was trained.
-        return torch.relu(self.norm(self.linear(rows).transpose(1, 2))).amax(dim=2)
+    def forward(self, rows: Tensor, pillar: Tensor, has_empty: Tensor) -> Tensor:
+        """Rows [k, numbers] of pillars `pillar` [k] to features [p, c]; `has_empty` [p] pillars hold fewer than they could.
+
+        In training their empty rows went through the layer as zeros and could be the maximum: so they count here.
+        """
+        of_empty = torch.relu(self.norm(rows.new_zeros(1, self.linear.in_features) @ self.linear.weight.T))
+        least = of_empty * has_empty[:, None]  # 0 elsewhere, which no maximum of what ReLU lets through is below
+        features = torch.relu(self.norm(self.linear(rows)))
+        return least.scatter_reduce(0, pillar[:, None].expand_as(features), features, reduce="amax")
 
 
 class PillarEncoder(nn.Module):
@@ -92,7 +98,7 @@ class PillarEncoder(nn.Module):
         offset_m = points[:, :, :3] - middle_m
         rows = torch.cat([offset_m, points[:, :, 3:4], points[:, :, :3] - mean_m, offset_m], dim=2)
         filled = torch.arange(points.shape[1], device=points.device) < count[:, None]
-        return self.pfn_layers[0](rows * filled[..., None])
+        return self.pfn_layers[0](rows[filled], torch.nonzero(filled)[:, 0], count < points.shape[1])
 
     def _middle_m(self, cell: Tensor) -> Tensor:
         """Middles [p, 3] of cells (batch, iy, ix)."""
@@ -188,7 +194,11 @@ class PointPillars:
         net = PointPillarsNet(config)
         require_fit(net.state_dict(), state, where)
         net.load_state_dict(dict(state))
-        self.net = net.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+        net.eval()
+        for stack in (net.backbone.blocks, net.neck.deblocks):
+            for i in range(len(stack)):
+                stack[i] = _folded(stack.get_submodule(str(i)))
+        self.net = net.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         self.anchors = anchor_boxes(config).to(self.device)
 
     def detect(self, sample: Sample) -> ObjectList:
@@ -256,6 +266,19 @@ def faced(yaw_rad: Array, backward: Array) -> Array:
     """Yaws [n] turned so that they agree with the direction classifier: it splits the circle at -pi/2 and at pi/2."""
     half = (yaw_rad + pi / 2) % pi - pi / 2
     return wrap_rad(half + pi * backward)
+
+
+def _folded(steps: nn.Module) -> nn.Sequential:
+    """The same layers with each normalisation multiplied into the convolution before it: a fifth faster on CPU."""
+    folded: list[nn.Module] = []
+    for step in steps.children():
+        convolution = folded[-1] if folded else step
+        if isinstance(step, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d):
+            folded.pop()
+            folded.append(fuse_conv_bn_eval(convolution, step, transpose=isinstance(convolution, nn.ConvTranspose2d)))
+        else:
+            folded.append(step)
+    return nn.Sequential(*folded)
 
 
 def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:

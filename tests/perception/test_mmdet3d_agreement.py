@@ -19,7 +19,7 @@ from perception.ops.voxelize import hard_pillars
 from perception.pointpillars import KITTI, PointPillars
 from replay.drive import EGO_SAMPLES, VEHICLE_OBJECTS, Event, MemoryDrive
 from replay.importers.kitti import KittiImporter
-from replay.metrics.kitti import evaluate_kitti
+from replay.metrics.kitti import evaluate_kitti, write_kitti_results
 from replay.metrics.kitti_ap import KittiBoxes, average_precisions
 from replay.metrics.overlap import rectangle_iou
 
@@ -111,6 +111,23 @@ def test_average_precision_on_the_sample_frames_equals_kitti_eval(kitti, ours, t
         assert mine.value(key) == pytest.approx(value, abs=1e-6), key
 
 
+@pytest.mark.sample_data
+def test_written_result_files_score_the_same_in_mmdetection3d(kitti, ours, tmp_path):
+    from mmdet3d.evaluation import kitti_eval
+
+    events = list(kitti)
+    taken_ns = [event.time_ns for event in events if event.topic == EGO_SAMPLES]
+    drive = MemoryDrive(kitti.describe(), events + [
+        Event(time_ns, VEHICLE_OBJECTS, objects) for time_ns, objects in zip(taken_ns, ours)])
+    assert write_kitti_results(drive, tmp_path / "results") == len(kitti.frames)
+    truths, found = ([label_annotation(folder / f"{frame}.txt") for frame in kitti.frames]
+                     for folder in (kitti.folder / "label_2", tmp_path / "results"))
+    _, want = kitti_eval(truths, found, CLASSES)
+    mine = evaluate_kitti(drive)
+    for key, value in theirs_by_our_names(want).items():
+        assert mine.value(key) == pytest.approx(value, abs=1e-6), key
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_average_precision_on_random_frames_equals_kitti_eval(seed):
     from mmdet3d.evaluation import kitti_eval
@@ -192,12 +209,13 @@ def converted(kitti, found):
 
 
 def label_annotation(path):
-    """A label file as kitti_eval wants it (dimensions as length, height, width)."""
+    """A label or result file as kitti_eval wants it (dimensions as length, height, width)."""
     rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
     numbers = np.array([row[1:] for row in rows], np.float64)
     return {"name": np.array([row[0] for row in rows]), "truncated": numbers[:, 0], "occluded": numbers[:, 1].astype(int),
             "alpha": numbers[:, 2], "bbox": numbers[:, 3:7], "dimensions": numbers[:, [9, 7, 8]],
-            "location": numbers[:, 10:13], "rotation_y": numbers[:, 13], "score": np.zeros(len(rows))}
+            "location": numbers[:, 10:13], "rotation_y": numbers[:, 13],
+            "score": numbers[:, 14] if numbers.shape[1] > 14 else np.zeros(len(rows))}
 
 
 def annotation(boxes):

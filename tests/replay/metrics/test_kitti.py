@@ -12,9 +12,11 @@ from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3
 from data_specs.site import Site
 from replay.drive import TRUTH, VEHICLE_OBJECTS, DriveInfo, Event, MemoryDrive
+from replay.importers.kitti import FIRST_NS, STEP_NS, KittiImporter
 from replay.importers.kitti_calibration import RECTIFIED, KittiCalibration
 from replay.metrics.kitti import evaluate_kitti, kitti_found, projected_boxes_px, write_kitti_results
 from replay.metrics.kitti_ap import CLASSES, DIFFICULTIES, average_precisions, found_states, score_floors, truth_states
+from replay.metrics.overlap import image_overlap
 
 CALIBRATION = KittiCalibration(
     np.array([[700, 0, 600, 45], [0, 700, 180, -0.3], [0, 0, 1, 0.005]]),
@@ -170,3 +172,16 @@ def _kitti(told):
     from replay.metrics.kitti import kitti_truth
 
     return kitti_truth(told, CALIBRATION)
+
+
+@pytest.mark.sample_data
+def test_labelled_boxes_of_the_sample_frames_project_onto_their_labelled_image_boxes(sample_data):
+    importer = KittiImporter(sample_data / "kitti")
+    overlaps = []
+    for event in importer:
+        if isinstance(event.payload, Truth):
+            told = event.payload[(event.payload.truncation == 0) & ~event.payload.ignore]  # uncut, so the whole box is in the image
+            calibration = importer.calibrations[(event.time_ns - FIRST_NS) // STEP_NS]
+            projected_px = projected_boxes_px(*calibration.label_from_boxes(told.objects.boxes), calibration.p2)
+            overlaps += np.diag(image_overlap(projected_px, told.image_box_px)[0]).tolist()
+    assert len(overlaps) > 20 and np.median(overlaps) > 0.9 and min(overlaps) > 0.6
