@@ -180,7 +180,7 @@ def test_labelled_boxes_of_the_sample_frames_project_onto_their_labelled_image_b
     overlaps = []
     for event in importer:
         if isinstance(event.payload, Truth):
-            told = event.payload[(event.payload.truncation == 0) & ~event.payload.ignore]  # uncut, so the whole box is in the image
+            told = event.payload[(event.payload.truncation == 0) & ~event.payload.ignore]  # wholly in the image
             calibration = importer.calibrations[(event.time_ns - FIRST_NS) // STEP_NS]
             projected_px = projected_boxes_px(*calibration.label_from_boxes(told.objects.boxes), calibration.p2)
             overlaps += np.diag(image_overlap(projected_px, told.image_box_px)[0]).tolist()
