@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from data_specs.errors import MissingInput
 from perception.calibrate import calibrate
 from perception.checkpoint import save_weights
 from perception.config import DetectorConfig, TrainConfig
@@ -20,8 +21,10 @@ def train_to_file(out: Path, config: TrainConfig, network: DetectorConfig, minut
     """Train until the last step or for `minutes`, going on from `checkpoint` if it is there, and write `out`.
 
     Beside `out` come its metrics as Parquet. Simulated scenes stay in `cache`. With 0 minutes nothing is trained or saved
-    but `out` is written from the checkpoint as it stands, also while another process trains.
+    but `out` is written from the checkpoint as it stands, also while another process trains; MissingInput if there is none.
     """
+    if minutes <= 0 and not checkpoint.exists():
+        raise MissingInput(checkpoint, "the checkpoint of a training run", "more --minutes start one")
     run = new_run(config, network)
     if checkpoint.exists():
         resume_run(run, checkpoint)

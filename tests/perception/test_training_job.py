@@ -3,6 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_specs.boxes import Boxes3D
+from data_specs.errors import MissingInput
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from perception.checkpoint import load_weights, read_facts
 from perception.config import TrainConfig
@@ -39,6 +40,12 @@ def test_a_run_leaves_weights_that_load_and_metrics_by_step(tmp_path, places):
     rows = pq.read_table(tmp_path / "tiny.parquet").to_pylist()
     assert rows[-1]["step"] == 50 and np.isfinite(rows[-1]["heatmap"])
     assert simulator.seeds <= {1000, 1001, *CALIBRATION_DRIVES}
+
+
+def test_no_minutes_and_no_checkpoint_are_refused(tmp_path, places):
+    with pytest.raises(MissingInput, match=r"run\.pt: missing, expected the checkpoint of a training run"):
+        train_to_file(tmp_path / "a.safetensors", CONFIG, TINY, 0.0, **places, pairs=Simulator())
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_minutes_write_the_weights_of_the_checkpoint_and_leave_it_alone(tmp_path, places):
