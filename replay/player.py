@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from data_specs.errors import SpecError
+from replay.arrival import by_arrival
 from replay.drive import Drive, Event
 from replay.shift import shifted
 
@@ -57,9 +58,10 @@ class Player:
 
     def __init__(self, drive: Drive, take: Callable[[Event], None], *, speed: float = 1.0, start_ns: int | None = None,
                  end_ns: int | None = None, topics: Sequence[str] | None = None, loop: bool = False,
-                 clock: Clock | None = None) -> None:
+                 arrivals: bool = False, clock: Clock | None = None) -> None:
+        """With `arrivals` an event is due when it reached us (replay/arrival.py), not when it was measured."""
         info = drive.info
-        self._drive, self._take, self._topics, self._loop = drive, take, topics, loop
+        self._drive, self._take, self._topics, self._loop, self._arrivals = drive, take, topics, loop, arrivals
         self._clock = clock or WallClock()
         self._start_ns = info.start_ns if start_ns is None else start_ns
         self._end_ns = info.end_ns + 1 if end_ns is None else end_ns
@@ -137,12 +139,14 @@ class Player:
 
     def _play_from(self, at_ns: int) -> int | None:
         """Play up to the end, a seek or a stop; where to go on, or None."""
-        reader = _ReadAhead(self._drive.events(at_ns, self._end_ns, self._topics))
+        events = self._drive.events(at_ns, self._end_ns, self._topics)
+        reader = _ReadAhead(by_arrival(events) if self._arrivals else ((event.time_ns, event) for event in events))
         played = 0
         try:
-            for event in reader:
-                if not self._turn_comes(event.time_ns, at_ns):
+            for due_ns, event in reader:
+                if not self._turn_comes(due_ns + self._shift_ns, at_ns + self._shift_ns):
                     return self._sought()
+                self._last_ns = event.time_ns
                 self._take(shifted(event, self._shift_ns))
                 played += 1
         finally:
@@ -153,12 +157,12 @@ class Player:
         self._shift_ns += self._end_ns - 1 - self._start_ns + LAP_GAP_NS
         return self._start_ns
 
-    def _turn_comes(self, time_ns: int, began_ns: int) -> bool:
-        """Wait until the event of a time is due; False where a seek or a stop comes first."""
+    def _turn_comes(self, due_ns: int, began_ns: int) -> bool:
+        """Wait until it is `due_ns` by the time that is played; False where a seek or a stop comes first."""
         with self._changed:
-            due_ns = self._next_ns = time_ns + self._shift_ns
+            self._next_ns = due_ns
             if self._anchored_ns is None:  # time starts when the first event is at hand: reading it must not make it late
-                self._anchor_ns, self._anchored_ns = began_ns + self._shift_ns, self._clock.now_ns()
+                self._anchor_ns, self._anchored_ns = began_ns, self._clock.now_ns()
             while True:
                 if self._stopped or self._seek_ns is not None:
                     return False
@@ -174,7 +178,7 @@ class Player:
                     break
                 else:
                     self._clock.wait(self._changed, None)
-            self._events, self._last_ns = self._events + 1, time_ns
+            self._events += 1
             return True
 
     def _lag_ns(self, due_ns: int) -> int:
@@ -209,15 +213,15 @@ class Player:
 
 
 class _ReadAhead:
-    """Reads events in a thread of its own, a few ahead; iterating gives them, or raises what reading raised."""
+    """Reads (when due, event) in a thread of its own, a few ahead; iterating gives them, or raises what reading raised."""
 
-    def __init__(self, events: Iterator[Event]) -> None:
-        self._queue: queue.Queue[Event | BaseException | None] = queue.Queue(_READ_AHEAD)
+    def __init__(self, events: Iterator[tuple[int, Event]]) -> None:
+        self._queue: queue.Queue[tuple[int, Event] | BaseException | None] = queue.Queue(_READ_AHEAD)
         self._closed = False
         self._thread = threading.Thread(target=self._read, args=(events,), name="read-ahead", daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[tuple[int, Event]]:
         while True:
             item = self._queue.get()
             if item is None:
@@ -236,7 +240,7 @@ class _ReadAhead:
                 continue
         self._thread.join()
 
-    def _read(self, events: Iterator[Event]) -> None:
+    def _read(self, events: Iterator[tuple[int, Event]]) -> None:
         try:
             for event in events:
                 self._queue.put(event)

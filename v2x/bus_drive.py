@@ -69,7 +69,8 @@ def replay_drive(path: Path, url: str, speed: float, loop: bool, from_s: float, 
             sink.write(event)
             next(bar, None)
 
-        player = Player(drive, take, speed=speed, start_ns=start_ns, end_ns=end_ns, topics=names, loop=loop)
+        player = Player(drive, take, speed=speed, start_ns=start_ns, end_ns=end_ns, topics=names, loop=loop,
+                        arrivals=True)
         with on_interrupt(player.stop):
             played = player.play()
         bus.flush()

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 
 from data_specs.errors import BusError
+from replay.arrival import arrival_ns
 from replay.bus import Bus
 from replay.drive import (
     FUSED_TRACKS,
@@ -21,7 +22,7 @@ from replay.drive import (
     DriveInfo,
     Event,
 )
-from v2x.looped import PLAYED_TOPICS, arrival_ns
+from v2x.looped import PLAYED_TOPICS
 from v2x.records import bus_key, from_bus_record, to_bus_record
 from v2x.worker import FusionWorker
 

@@ -4,19 +4,18 @@ Each lap carries times one lap later (replay/shift.py), so whoever listens never
 """
 from __future__ import annotations
 
-import heapq
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from data_specs.errors import RoadweaveError
-from data_specs.messages import RoadsideMessage
+from replay.arrival import by_arrival
 from replay.bus import Bus
 from replay.console import say
-from replay.drive import EGO_POSES, ROADSIDE_MESSAGES, VEHICLE_OBJECTS, Drive, Event
+from replay.drive import EGO_POSES, ROADSIDE_MESSAGES, VEHICLE_OBJECTS, Drive
 from replay.player import LAP_GAP_NS
 from replay.shift import shifted
 from v2x.buses import open_bus
@@ -73,25 +72,6 @@ def play_lap(bus: Bus, drive: Drive, stop: threading.Event, speed: float = 1.0, 
         thread.join(10.0)
     if failed:
         raise failed[0]
-
-
-def by_arrival(events: Iterable[Event]) -> Iterator[tuple[int, Event]]:
-    """(arrival, event) in order of arrival, of events in order of measurement: a message arrives when it was received."""
-    in_the_air: list[tuple[int, int, Event]] = []
-    for number, event in enumerate(events):
-        heapq.heappush(in_the_air, (arrival_ns(event), number, event))
-        while in_the_air and in_the_air[0][0] <= event.time_ns:
-            at_ns, _, arrived = heapq.heappop(in_the_air)
-            yield at_ns, arrived
-    for at_ns, _, arrived in sorted(in_the_air, key=lambda item: item[:2]):
-        yield at_ns, arrived
-
-
-def arrival_ns(event: Event) -> int:
-    """When an event reaches us: a message at its received_ns, all else at its own time."""
-    if isinstance(event.payload, RoadsideMessage):
-        return max(event.payload.header.received_ns, event.time_ns)
-    return event.time_ns
 
 
 def _publish(bus: Bus, drive: Drive, stop: threading.Event, speed: float, shift_ns: int, failed: list) -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from data_specs.boxes import Boxes3D
 from data_specs.errors import InputError, SpecError
-from data_specs.messages import GeoPoint
+from data_specs.messages import GeoPoint, Header, RoadsideMessage
 from data_specs.objects import ObjectList
 from data_specs.site import Site
-from replay.drive import VEHICLE_OBJECTS, DriveInfo, Event, MemoryDrive, TopicInfo
+from replay.drive import ROADSIDE_MESSAGES, VEHICLE_OBJECTS, DriveInfo, Event, MemoryDrive, TopicInfo
 from replay.player import LAP_GAP_NS, MAX_SPEED, Player
 
 START_NS = 1_700_000_000_000_000_000
@@ -100,6 +100,17 @@ def test_in_a_loop_time_goes_on_and_so_do_the_times_inside():
     assert player.play().laps == 2
     lap_ms = 40 + LAP_GAP_NS / MS
     assert out == [(t, t) for t in (0.0, 40.0, lap_ms, lap_ms + 40.0, 2 * lap_ms)]
+
+
+def test_a_message_can_be_due_when_it_arrived():
+    def message(at_ms: int, delay_ms: int) -> Event:
+        header = Header("rsu-1", "etsi-cpm-2.1.1", START_NS + at_ms * MS, START_NS + (at_ms + delay_ms) * MS, 0, 1, b"")
+        seen = ObjectList.empty("reference", "rsu-1")
+        return Event(header.generated_ns, ROADSIDE_MESSAGES, RoadsideMessage(header, 7, GeoPoint(48.0, 11.0, 0.0), seen, (), ()))
+
+    source = drive(0, 10, 20)
+    late = MemoryDrive(source.info, [*source.all_events, message(5, 8), message(6, 3_600_000), message(7, -3)])
+    assert played(late, arrivals=True) == [(0.0, 0.0), (7.0, 7.0), (10.0, 10.0), (13.0, 5.0), (20.0, 20.0), (2006.0, 6.0)]
 
 
 def test_a_loop_over_nothing_ends():
