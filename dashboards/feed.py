@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,13 +19,14 @@ from dashboards.scene import Layer, Scene
 from data_specs.arrays import Array
 from data_specs.health import RsuHealth
 from data_specs.messages import GeoPoint, Message
-from data_specs.objects import ObjectList, Truth
+from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import EgoPose
 from data_specs.site import Site
 from replay.drive import FUSED_TRACKS, ROADSIDE_MESSAGES, ROADSIDE_OBJECTS, VEHICLE_OBJECTS, DriveInfo, Event
 
 RATE_WINDOW_S = 5.0
 LATENCY_KEPT = 2000
+RECENT = 150  # durations of fusion that the page draws
 TRAIL_NS = 3_000_000_000
 JUMP_NS = 2_000_000_000  # further back than any late message: the stream started over
 SHOWN_FOR_NS = 1_000_000_000
@@ -60,7 +61,8 @@ class LiveStatus:
     rates_hz: dict[str, float]  # records per second by topic
     latency_ms: tuple[float, float]  # p50, p99 of received - generated over V2X messages
     fusion_ms: tuple[float, float]  # p50, p99 from a vehicle list's arrival to the fused list of its time
-    fused: int  # tracks in the last fused list
+    recent_fusion_ms: tuple[float, ...]  # the last of them, oldest first
+    fused: dict[str, int]  # tracks in the last fused list, by class
     rsus: tuple[RsuSeen, ...]
     unreadable: int  # records that did not decode
     last_unreadable: str  # why the last of them did not, "" if all did
@@ -143,9 +145,9 @@ class LiveFeed:
             rates = {t: rate_hz(stamps, now_ns) for t, stamps in sorted(self._arrivals.items()) if not t.startswith("rsu:")}
             latency = [ns for per_rsu in self._latency_ns.values() for ns in per_rsu]
             rsus = tuple(self._seen(name, now_ns) for name in sorted(self._counts))
-            fused = len(self._tracks[-1][1]) if self._tracks else 0
+            recent_ms = tuple(ns / 1e6 for ns in list(self._fusion_ns)[-RECENT:])
             return LiveStatus(self._link, self._trouble, rates, percentiles_ms(latency), percentiles_ms(self._fusion_ns),
-                              fused, rsus, self._unreadable, self._last_unreadable)
+                              recent_ms, dict(self._fused), rsus, self._unreadable, self._last_unreadable)
 
     def _forget(self) -> None:
         self._epoch_ns = 0
@@ -154,6 +156,7 @@ class LiveFeed:
         self._ego: EgoPose | None = None
         self._last: dict[tuple[str, str], tuple[int, Layer]] = {}
         self._tracks: deque[tuple[int, Array, Array]] = deque(maxlen=100)
+        self._fused: Counter[str] = Counter()
         self._messages: deque[Message] = deque(maxlen=MESSAGES_KEPT)
         self._waiting: dict[int, int] = {}
 
@@ -179,6 +182,7 @@ class LiveFeed:
                 self._waiting.pop(next(iter(self._waiting)))
         elif event.topic == FUSED_TRACKS:
             self._fused_at_ns = event.time_ns
+            self._fused = Counter(ObjectClass(label).title.replace("_", " ") for label in objects.label.tolist())
             self._tracks.append((event.time_ns, layer.objects.track_id, layer.objects.boxes.center_m))
             if event.time_ns in self._waiting:
                 self._fusion_ns.append(now_ns - self._waiting.pop(event.time_ns))

@@ -59,6 +59,19 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
             f"<tbody>{body}</tbody></table>")
 
 
+def sparkline(label: str, values: Sequence[float], unit: str, height_px: int = 46) -> str:
+    """A small line of values from old to new over their own range from 0; nothing for fewer than two."""
+    if len(values) < 2:
+        return ""
+    most = max(*values, 1e-9)
+    step, rise = 300 / (len(values) - 1), height_px - 8
+    points = " ".join(f"{i * step:.1f},{height_px - 4 - value / most * rise:.1f}" for i, value in enumerate(values))
+    return (f'<div class="rw-tile"><div class="rw-label">{escape(label)}: up to {most:,.0f} {escape(unit)}</div>'
+            f'<svg viewBox="0 0 300 {height_px}" preserveAspectRatio="none" width="100%" height="{height_px}">'
+            f'<polyline points="{points}" fill="none" stroke="#2aeba3" stroke-width="1.5" vector-effect="non-scaling-stroke"/>'
+            "</svg></div>")
+
+
 def number(value: float, digits: int = 0) -> str:
     """A figure for a tile: a dash where it is unknown."""
     return "–" if value != value else f"{value:,.{digits}f}"

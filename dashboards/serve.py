@@ -106,7 +106,7 @@ class Dashboard:
 
 
 def start(drives: Path, *, bus_url: str | None = None, port: int = PORT, host: str = HOST, live_drive: Path | None = None,
-          timeout_s: float = 30.0) -> Dashboard:
+          timeout_s: float = 90.0) -> Dashboard:
     """Start a dashboard as its own process on the first free port from `port` on, and return once it answers.
 
     Raises InputError with what the process said if it ends, or does not answer within `timeout_s`.
@@ -139,7 +139,7 @@ def _announce(address: str) -> None:
 
 def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1.0) as response:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5.0) as response:
             return response.status == 200
     except OSError:
         return False

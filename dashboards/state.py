@@ -9,6 +9,7 @@ from dashboards import sources
 from dashboards.feed import LiveFeed
 from dashboards.load import Library
 from data_specs.errors import SpecError
+from replay.recorded import open_drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,16 @@ _served: list[Served] = []
 
 
 def prepare(drives: Path, bus_url: str | None, live_drive: Path | None) -> Served:
-    """Open the folder of drives and start what feeds the Live page; raises before anything is started if either is refused."""
+    """Open the folder of drives and start what feeds the Live page; raises before anything is started if either is refused.
+
+    Beside a bus, `live_drive` gives the site alone: the roadside units' names and places.
+    """
     library = Library(drives)
     if bus_url is not None:
         from v2x.buses import open_bus, require_shared_bus
 
         require_shared_bus(bus_url, "dashboard")
-        feed = LiveFeed()
+        feed = LiveFeed(None if live_drive is None else open_drive(live_drive).info)
         sources.start(partial(sources.watch_bus, feed, partial(open_bus, bus_url)))
         return set_served(Served(library, feed, bus_url))
     chosen = live_drive or sources.first_fusible(library)

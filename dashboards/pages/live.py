@@ -15,13 +15,16 @@ def figures() -> None:
     status = served().feed.status()
     total_hz, v2x_ms, fusion_ms = sum(status.rates_hz.values()), status.latency_ms, status.fusion_ms
     st.html(look.tiles([
-        ("messages", look.number(total_hz), "/ s"), ("fused tracks", str(status.fused), ""),
+        ("messages", look.number(total_hz), "/ s"), ("fused tracks", str(sum(status.fused.values())), ""),
         ("V2X latency, p50", look.number(v2x_ms[0]), "ms"), ("V2X latency, p99", look.number(v2x_ms[1]), "ms"),
         ("fused after, p50", look.number(fusion_ms[0]), "ms"), ("fused after, p99", look.number(fusion_ms[1]), "ms"),
     ]))
+    st.html(look.sparkline("fused after, latest", status.recent_fusion_ms, "ms"))
     st.html(look.table("Roadside units", ["unit", "last seen", "rate", "objects", "latency", "refused"], [
         (rsu.name, f"{rsu.state}:{rsu.seen_s:.1f} s", f"{rsu.rate_hz:.1f} Hz", str(rsu.objects),
          f"{look.number(rsu.latency_p50_ms)} ms", str(rsu.refused)) for rsu in status.rsus]))
+    st.html(look.table("Fused tracks by class", ["class", "tracks"], [
+        (name, str(count)) for name, count in sorted(status.fused.items())]))
     st.html(look.table("Bus", ["topic", "rate"], [("link", LINKS[status.link])] + [
         (topic, f"{rate_hz:.1f} /s") for topic, rate_hz in status.rates_hz.items()]))
     if status.link == "down":

@@ -33,7 +33,7 @@ def test_before_any_event_there_is_no_scene_and_no_figure():
     feed = fed()
     assert feed.scene() == (0, None)
     status = feed.status()
-    assert (status.link, status.rsus, status.fused) == ("connecting", (), 0)
+    assert (status.link, status.rsus, status.fused) == ("connecting", (), {})
     assert np.isnan(status.latency_ms).all()
 
 
@@ -55,6 +55,7 @@ def test_fusion_time_runs_from_the_vehicles_list_to_the_tracks_of_its_time():
     clock.now_ns += 80 * MS
     feed.take(objects_event(FUSED_TRACKS, 0))
     assert feed.status().fusion_ms == pytest.approx((80.0, 80.0))
+    assert feed.status().recent_fusion_ms == pytest.approx((80.0,))
 
 
 def test_a_unit_goes_from_green_over_amber_to_red_while_it_says_nothing():

@@ -76,7 +76,7 @@ def test_a_record_that_does_not_decode_is_counted_and_the_rest_is_read():
         bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns)
     assert drain(bus.subscribe([FUSED_TRACKS]), feed, 0.0) == 3
     status = feed.status()
-    assert (status.unreadable, status.fused) == (1, 1)
+    assert (status.unreadable, status.fused) == (1, {"car": 1})
     assert "fused.tracks, partition 0, offset 0" in status.last_unreadable
 
 
@@ -85,7 +85,7 @@ def test_a_replayed_drive_reaches_the_page_fused(tmp_path):
     feed = LiveFeed(drive.info)
     replay_once(feed, drive, threading.Event(), speed=20.0)
     status = feed.status()
-    assert status.fused == 1
+    assert status.fused == {"car": 1}
     assert status.rsus[0].messages == 20
     assert status.fusion_ms[0] > 0.0
     kinds = [layer.kind for layer in feed.scene()[1].layers]
