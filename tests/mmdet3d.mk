@@ -7,10 +7,11 @@ MMCV_BUILT := .cache/wheels
 
 # What our own code and its tests need there, and what mmdetection3d imports; --no-deps for the rest, whose pins no longer build.
 MMDET3D_SHARED := torch torchvision numpy numba scipy pandas pillow pyarrow protobuf mcap zstandard foxglove-schemas-protobuf \
-	safetensors typer rich pytest pytest-timeout pytest-xdist hypothesis "setuptools<81"
-MMDET3D_IMPORTS := addict yapf termcolor terminaltables pycocotools shapely trimesh matplotlib opencv-python-headless six pyyaml \
-	tqdm regex cachetools fire pyquaternion scikit-learn
-MMDET3D_ITSELF := mmengine==0.10.7 mmdet==3.3.0 mmdet3d==1.4.0 nuscenes-devkit==1.2.0 lyft_dataset_sdk open3d==0.20.0
+	safetensors typer rich pytest pytest-timeout pytest-xdist hypothesis setuptools==80.10.2
+MMDET3D_IMPORTS := addict==2.4.0 cachetools==8.0.1 fire==0.7.1 matplotlib==3.11.2 opencv-python-headless==5.0.0.93 \
+	pycocotools==2.0.11 pyquaternion==0.9.9 pyyaml==6.0.3 regex==2026.11.15 scikit-learn==1.9.1 shapely==2.2.0 six==1.17.0 \
+	termcolor==3.3.0 terminaltables==3.1.10 tqdm==4.70.1 trimesh==5.2.0 yapf==0.43.0
+MMDET3D_ITSELF := mmengine==0.10.7 mmdet==3.3.0 mmdet3d==1.4.0 nuscenes-devkit==1.2.0 lyft_dataset_sdk==0.0.8 open3d==0.20.0
 
 setup-mmdet3d: system $(MMDET3D_VENV)/.ready ## .venv-mmdet3d: mmdetection3d and mmcv, as the reference of test-mmdet3d
 
