@@ -36,7 +36,7 @@ def perceive(
 def train(
     out: Annotated[Path, typer.Option("--out", help="The weights to write (.safetensors); their metrics come beside them.")],
     minutes: Annotated[float, typer.Option(help="Stop after so long; 0 only writes what the checkpoint holds.")] = 60.0,
-    steps: Annotated[int, typer.Option(help="Length of the schedule; a finished run stops here.")] = 7000,
+    steps: Annotated[int, typer.Option(help="Length of the schedule; a finished run stops here.")] = 5000,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
     cache: Annotated[Path, typer.Option(help="Where simulated scenes are kept.")] = Path(".cache/scenes"),
     checkpoint: Annotated[Path | None, typer.Option(help="Where a stopped run goes on; default: beside the cache.")] = None,

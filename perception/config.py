@@ -50,7 +50,7 @@ class TrainConfig:
     """One training run; everything random follows from `seed`."""
 
     seed: int = 0
-    steps: int = 7000
+    steps: int = 5000
     batch: int = 2  # scenes a step
     first_drive: int = 1000  # seeds below are held out: 0..99 for tests and the demo, 900..999 for calibration
     drives: int = 160

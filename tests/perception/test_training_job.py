@@ -1,12 +1,17 @@
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from data_specs.boxes import Boxes3D
 from data_specs.errors import MissingInput
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from perception.checkpoint import load_weights, read_facts
+from perception.commands import app
 from perception.config import TrainConfig
+from perception.train import new_run
 from perception.training_job import CALIBRATION_DRIVES, train_to_file
 from tests.perception.scenes import TINY, sample_of, scene_with
 
@@ -55,3 +60,19 @@ def test_no_minutes_write_the_weights_of_the_checkpoint_and_leave_it_alone(tmp_p
     assert run.step == 50
     assert places["checkpoint"].read_bytes() == before
     assert (tmp_path / "b.safetensors").stat().st_size == (tmp_path / "a.safetensors").stat().st_size
+
+
+def test_the_command_prints_one_json_object_and_nothing_else(tmp_path, monkeypatch):
+    asked = {}
+
+    def fake(out, config, network, minutes, cache, checkpoint):
+        asked.update(seed=config.seed, steps=config.steps, minutes=minutes, checkpoint=checkpoint)
+        run = new_run(config, TINY)
+        run.step, run.rows = 7, [{"step": 7, "seconds": 1.0, "heatmap": 0.5, "box": 1.0, "variance": float("nan")}]
+        return run
+
+    monkeypatch.setattr("perception.training_job.train_to_file", fake)
+    result = CliRunner().invoke(app, ["train", "--out", str(tmp_path / "x.safetensors"), "--seed", "3", "--steps", "9",
+                                      "--cache", str(tmp_path / "scenes"), "--json"])
+    assert json.loads(result.stdout)["losses"]["variance"] is None
+    assert asked == {"seed": 3, "steps": 9, "minutes": 60.0, "checkpoint": tmp_path / "x.pt"}
