@@ -4,6 +4,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from v2x.codecs.fixed import bit_string
 from v2x.codecs.schema import (
     ADDITIONS,
     UNKNOWN_ALTERNATIVE,
@@ -20,7 +21,6 @@ from v2x.codecs.schema import (
     Sequence,
     SequenceOf,
 )
-from v2x.codecs.uper_read import bit_string
 
 MOST_ITEMS = 5  # of lists, to keep the values small
 NOVELTY = 0.03  # chance of what a newer sender might add

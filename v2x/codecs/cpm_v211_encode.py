@@ -19,9 +19,9 @@ from data_specs.objects import ObjectClass, ObjectList
 from v2x.codecs.classes import class_to_v211
 from v2x.codecs.cpm_v211 import MESSAGE_ID, PROTOCOL_VERSION
 from v2x.codecs.cpm_v211_decode import SENSOR_KINDS, STATE_OF_COMPONENT
+from v2x.codecs.fixed import bit_string
 from v2x.codecs.shapes import polygon_shape, shape_of_view
 from v2x.codecs.uncertainty import confidence_of
-from v2x.codecs.uper_read import bit_string
 
 MAX_SEGMENTS = 8
 _TENTH_DEGREE = math.radians(0.1)

@@ -5,7 +5,7 @@ Plain values: integers as coded, enumerations by name, bit strings as {"hex", "l
 extension additions stand as hex under "...", unknown alternatives and containers as hex. Only the canonical form is
 accepted, so what was read writes back to the same octets.
 
-Fields of fixed width that follow one another are read as one number and taken apart: most of a message is such runs.
+Fields of fixed width that follow one another are read as one number, see `fixed`.
 Source: ITU-T X.691 (02/2021), the clauses cited below.
 """
 from __future__ import annotations
@@ -15,19 +15,16 @@ from functools import lru_cache
 from typing import Any
 
 from data_specs.errors import DecodeError
+from v2x.codecs.fixed import Layout, bit_string
 from v2x.codecs.schema import (
     ADDITIONS,
     UNKNOWN_ALTERNATIVE,
     BitString,
-    Boolean,
     Checked,
     Choice,
     Contained,
-    Enumerated,
     Field,
-    Integer,
     Kind,
-    NamedInteger,
     Sequence,
     SequenceOf,
     bits_for,
@@ -91,15 +88,12 @@ class Bits:
 
 Read = Callable[[Bits], Any]
 Step = Callable[[Bits, dict[str, Any]], None]  # reads some fields of a sequence into its dictionary
-Take = Callable[[int, int], Any]  # (number whose last bit stands before bit `end`, end) -> value
 
 
 def reader(kind: Kind, path: str) -> Read:
     """A reader of the kind; `path` names it in errors."""
-    width = fixed_width(kind)
-    if width is not None:
-        take = _taker(kind, path, 0)
-        return lambda bits: take(bits.read(width, path), bits.at)
+    if fixed_width(kind) is not None:
+        return _fixed(kind, path)
     match kind:
         case BitString():
             return _extensible_bits(kind, path)
@@ -115,57 +109,17 @@ def reader(kind: Kind, path: str) -> Read:
             raise TypeError(f"{path}: {type(kind).__name__} cannot be read on its own")
 
 
-def _taker(kind: Kind, path: str, shift: int) -> Take:
-    """Takes a value of fixed width out of a number, `shift` bits above its end."""
-    match kind:
-        case Integer(low, high):
-            return _integer_taker(low, high, path, shift)
-        case NamedInteger(low, high, names):
-            number = _integer_taker(low, high, path, shift)
-            return lambda run, end: names.get(got := number(run, end), got)
-        case Enumerated(names):
-            index = _integer_taker(0, len(names) - 1, path, shift)
-            return lambda run, end: names[index(run, end)]
-        case Boolean():
-            return lambda run, end: bool(run >> shift & 1)
-        case BitString(size, _):
-            return lambda run, end: bit_string(run >> shift & ((1 << size) - 1), size)
-        case Sequence(_, fields, _):
-            takers = _field_takers(fields, path, shift)
-            return lambda run, end: {name: take(run, end) for name, take in takers}
-        case _:
-            raise TypeError(f"{path}: {type(kind).__name__} has no fixed width")
+def _fixed(kind: Kind, path: str) -> Read:
+    layout = Layout(kind, path)
+    width, of, wrong = layout.width, layout.of, layout.wrong
 
+    def read(bits: Bits) -> Any:
+        run = bits.read(width, path)
+        if wrong(run):
+            layout.refuse(run, bits.at)
+        return of(run)
 
-def _integer_taker(low: int, high: int, path: str, shift: int) -> Take:
-    """X.691, 11.5: offset from the lower end; a number above the range is refused at its first bit."""
-    span = high - low
-    width = bits_for(span)
-    mask = (1 << width) - 1
-    if mask == span:
-        return lambda run, end: (run >> shift & mask) + low
-
-    def take(run: int, end: int) -> int:
-        offset = run >> shift & mask
-        if offset > span:
-            raise DecodeError(path, end - shift - width, f"value {offset + low}", f"{low} to {high}")
-        return offset + low
-
-    return take
-
-
-def _field_takers(fields: tuple[Field, ...], path: str, shift: int) -> list[tuple[str, Take]]:
-    takers: list[tuple[str, Take]] = []
-    for part in reversed(fields):
-        takers.append((part.name, _taker(part.kind, f"{path}.{part.name}", shift)))
-        shift += fixed_width(part.kind) or 0
-    return takers[::-1]
-
-
-def bit_string(number: int, size: int) -> dict[str, Any]:
-    """Bits as {"hex", "length"}: left-aligned, filled up with zero bits."""
-    octets = (size + 7) // 8
-    return {"hex": f"{number << (8 * octets - size):0{2 * octets}x}", "length": size}
+    return read
 
 
 def _extensible_bits(kind: BitString, path: str) -> Read:
@@ -187,7 +141,6 @@ def _sequence(kind: Sequence, path: str) -> Read:
     extension = int(kind.extensible)
     head = extension + sum(part.optional for part in kind.fields)
     top = head - 1
-
     steps = [None if fixed_width(part.kind) is not None else _step(part, path) for part in kind.fields]
 
     @lru_cache(maxsize=1024)
@@ -239,10 +192,8 @@ def _plan(kind: Sequence, steps: list[Step | None], places: list[int], path: str
 
 
 def _run(fields: tuple[Field, ...], path: str) -> Step:
-    width = sum(fixed_width(part.kind) or 0 for part in fields)
-    takers = _field_takers(fields, path, 0)
-    first = f"{path}.{fields[0].name}"
-
+    layout = Layout(Sequence("run", tuple(Field(part.name, part.kind) for part in fields)), path)
+    width, of, wrong, first = layout.width, layout.of, layout.wrong, f"{path}.{fields[0].name}"
     mask = (1 << width) - 1
 
     def step(bits: Bits, value: dict[str, Any]) -> None:
@@ -251,8 +202,9 @@ def _run(fields: tuple[Field, ...], path: str) -> Step:
             bits.read(width, first)
         bits.at = end
         run = bits.number >> (bits.size - end) & mask
-        for name, take in takers:
-            value[name] = take(run, end)
+        if wrong(run):
+            layout.refuse(run, end)
+        value.update(of(run))
 
     return step
 
@@ -340,9 +292,7 @@ def _sequence_of(kind: SequenceOf, path: str) -> Read:
     """X.691, 20: extension bit, count, then the items. Memory follows what was read, never a count alone."""
     span = kind.high - kind.low
     width = bits_for(span)
-    item_width = fixed_width(kind.item)
-    read_item = reader(kind.item, f"{path}[]")
-    take_item = None if item_width is None else _taker(kind.item, f"{path}[]", 0)
+    read_items = _items(kind.item, f"{path}[]")
 
     def count_of(bits: Bits) -> int:
         start = bits.at
@@ -356,12 +306,24 @@ def _sequence_of(kind: SequenceOf, path: str) -> Read:
             raise DecodeError(path, bits.at - width, f"{offset + kind.low} items", f"{kind.low} to {kind.high}")
         return offset + kind.low
 
-    def read(bits: Bits) -> list[Any]:
-        count = count_of(bits)
-        if take_item is None or item_width is None:
-            return [read_item(bits) for _ in range(count)]
-        run, end = bits.read(item_width * count, path), bits.at
-        return [take_item(run >> above, end - above) for above in range(item_width * (count - 1), -1, -item_width or -1)]
+    return lambda bits: read_items(bits, count_of(bits))
+
+
+def _items(kind: Kind, path: str) -> Callable[[Bits, int], list[Any]]:
+    if fixed_width(kind) is None:
+        read_item = reader(kind, path)
+        return lambda bits, count: [read_item(bits) for _ in range(count)]
+    layout = Layout(kind, path)
+    width, each, wrong, mask = layout.width, layout.each, layout.wrong, (1 << layout.width) - 1
+
+    def read(bits: Bits, count: int) -> list[Any]:
+        run, end = bits.read(width * count, path), bits.at
+        above = range(width * (count - 1), -1, -width)
+        runs = [run >> place & mask for place in above]
+        if True in map(wrong, runs):
+            for item, place in zip(runs, above):
+                layout.refuse(item, end - place)
+        return each(runs)
 
     return read
 
