@@ -40,7 +40,8 @@ def main() -> None:
         if vector["name"] == "cpm_dev_016_plain":
             message = decode(octets)
     require(message is not None, f"{vectors} lacks cpm_dev_016_plain")
-    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {len(names)} files, no tests; {', '.join(ABSENT)} are not installed")
+    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {len(names)} files, no tests; "
+          f"{', '.join(ABSENT)} are not installed")
     print(f"{count} golden CPMs decode and encode back; one says {len(message.objects)} objects of station {message.station_id}, "
           f"{(time.perf_counter() - started):.1f} s with imports")
 

@@ -1,4 +1,4 @@
-"""Messages a second through the CPM codec, beside asn1tools on the same octets in the same run.
+"""Messages per second of processor time through the CPM codec, beside asn1tools on the same octets in the same run.
 
 The peer reads ASN.1 text printed from the tables that drive our own codec, and must encode every message back to the same
 octets. It runs in its own environment: make setup-bench-peers. `cpm16` is a message of 16 objects with everything a
@@ -23,7 +23,8 @@ from data_specs.messages import GeoPoint  # noqa: E402
 from data_specs.objects import ObjectClass, ObjectList  # noqa: E402
 from data_specs.pose import SE3  # noqa: E402
 from data_specs.site import Rsu  # noqa: E402
-from tests.bench.harness import Row, best_of, report  # noqa: E402
+from tests.bench.harness import Row, report  # noqa: E402
+from tests.bench.peer_asn1tools import rate  # noqa: E402
 from v2x.codecs import cpm_tr103562, cpm_v211, decode  # noqa: E402
 from v2x.codecs.asn1_text import asn1_module  # noqa: E402
 from v2x.codecs.geonet import unwrap  # noqa: E402
@@ -73,7 +74,7 @@ def peer(table: Kind, messages: list[bytes], containers: str) -> dict[str, Any]:
 
 def row(name: str, per_s: float, theirs: dict[str, Any], key: str) -> Row:
     other = theirs.get(key)
-    return Row(name, per_s, "messages/s", f"asn1tools {theirs['version']}" if theirs else "not installed", other,
+    return Row(name, per_s, "messages/CPU s", f"asn1tools {theirs['version']}" if theirs else "not installed", other,
                None if other is None else per_s / other)
 
 
@@ -82,19 +83,17 @@ def main() -> None:
     value, form = cpm_v211.decode_pdu(octets)
     theirs = peer(cpm_v211.FORMS[form].kind, [octets], "payload.cpmContainers")
     rows = [
-        row("cpm16_decode", 1 / best_of(lambda: cpm_v211.decode_pdu(octets, form), seconds=SECONDS), theirs, "decode_per_s"),
-        row("cpm16_encode", 1 / best_of(lambda: cpm_v211.encode_pdu(value, form), seconds=SECONDS), theirs, "encode_per_s"),
-        row("cpm16_message", 1 / best_of(lambda: decode(octets, form), seconds=SECONDS), theirs, "decode_per_s"),
+        row("cpm16_decode", rate(lambda o: cpm_v211.decode_pdu(o, form), [octets], SECONDS), theirs, "decode_per_s"),
+        row("cpm16_encode", rate(lambda v: cpm_v211.encode_pdu(v, form), [value], SECONDS), theirs, "encode_per_s"),
+        row("cpm16_message", rate(decode, [octets], SECONDS), theirs, "decode_per_s"),
     ]
     notes = [f"cpm16 is {len(octets)} octets"]
-    if capture := recorded():
-        few = capture[::50]
-        theirs = peer(cpm_tr103562.FORMS[cpm_tr103562.WIRE_FORMAT].kind, few, "")
-        each = len(few)
-        rows.append(row("kashiwa_decode", each / best_of(lambda: [cpm_tr103562.decode_pdu(o) for o in few], seconds=SECONDS),
-                        theirs, "decode_per_s"))
-        rows.append(row("kashiwa_message", each / best_of(lambda: [decode(o) for o in few], seconds=SECONDS),
-                        theirs, "decode_per_s"))
+    if capture := recorded()[::50]:
+        theirs = peer(cpm_tr103562.FORMS[cpm_tr103562.WIRE_FORMAT].kind, capture, "")
+        rows += [
+            row("kashiwa_decode", rate(cpm_tr103562.decode_pdu, capture, SECONDS), theirs, "decode_per_s"),
+            row("kashiwa_message", rate(decode, capture, SECONDS), theirs, "decode_per_s"),
+        ]
     if not PEER_PYTHON.is_file():
         notes.append("no peer: make setup-bench-peers")
     report("CPM codec", rows, tuple(notes))
