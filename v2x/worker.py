@@ -113,4 +113,5 @@ class FusionWorker:
             if event.topic == FUSED_TRACKS:
                 self.counts["tracks"] += len(event.payload)  # type: ignore[arg-type]
                 if event.time_ns in self._read_s:
-                    self.times.wait_ms.append((time.perf_counter() - self._read_s.pop(event.time_ns)) * 1e3)
+                    self.times.wait_ms.append((time.perf_counter() - self._read_s[event.time_ns]) * 1e3)
+                self._read_s = {time_ns: read_s for time_ns, read_s in self._read_s.items() if time_ns > event.time_ns}
