@@ -54,8 +54,9 @@ class DairV2xImporter:
         return DriveInfo(self._id, ORIGIN, min(stamps), max(stamps), {}, self._site, "dair-v2x", self._notes(), {
             "world_from_map_m": self._shift_m.tolist(),
             "offset_applied": self._apply_offset,
-            "system_error_offset": {frame.id: list(offset) for frame in self._roadside
-                                    if (offset := self._offset(frame)) is not None},
+            "system_error_offset": [
+                {"unit": self._names[frame.unit], "frame": frame.id, "time_ns": frame.taken_ns, "offset_m": list(offset)}
+                for frame in self._roadside if (offset := self._offset(frame)) is not None],
         })
 
     def __len__(self) -> int:
@@ -84,16 +85,12 @@ class DairV2xImporter:
         return Site((Crossing("dair-v2x", ORIGIN, polygon_m, "off"),), tuple(units))
 
     @cached_property
-    def _offsets(self) -> dict[str, tuple[float, float]]:
-        """What the index of pairs says about each roadside frame."""
+    def _offsets(self) -> dict[str, tuple[float, float] | None]:
+        """What the index of pairs says about each roadside frame; None where it says that there is none."""
         index = self._root / "cooperative" / "data_info.json"
         rows = read_json(index, "the index of pairs") if index.is_file() else []
-        found = {}
-        for row in rows:
-            offset = read_offset(row.get("system_error_offset"))
-            if offset is not None and "infrastructure_pointcloud_path" in row:
-                found[Path(row["infrastructure_pointcloud_path"]).stem] = offset
-        return found
+        return {Path(row["infrastructure_pointcloud_path"]).stem: read_offset(row.get("system_error_offset"))
+                for row in rows if "infrastructure_pointcloud_path" in row}
 
     def _offset(self, frame: Frame) -> tuple[float, float] | None:
         """The data set's correction of a unit's place at one frame: from the index of pairs, else from its calibration."""

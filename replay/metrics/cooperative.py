@@ -9,22 +9,25 @@ threshold at which the source's F1 over the drive is best.
 - position_error_m: median distance of the matches in x and y; NaN without matches. It counts registration errors in full.
 - co_visible_distance_m: median distance between vehicle and roadside boxes of objects that both see, at the vehicle's moments
   with a roadside list within PAIR_NS; pairs under DUPLICATE_M; NaN without pairs. It needs no truth and is the registration.
-Slices are the sources: vehicle, roadside, fused; "all" for the distance between the two.
+Slices are the sources: vehicle, roadside, fused. The distance between the two has the slice "all" as the drive stands, and
+where the data set gives a correction of the units' places, "offset applied" (or "offset removed" where the import applied it).
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from data_specs.arrays import Array
 from data_specs.boxes import Boxes3D
+from data_specs.clock import NS_PER_MS
 from data_specs.errors import InputError
 from data_specs.objects import ObjectClass, ObjectList
+from data_specs.pose import SE3
 from data_specs.results import RunResult, Score
-from replay.drive import TRUTH, Drive
-from replay.metrics.sources import SOURCES, Moment, merged, moved_to, read_moments, read_timelines
+from replay.drive import TRUTH, Drive, DriveInfo
+from replay.metrics.sources import SOURCES, Moment, Timeline, merged, moved_to, read_moments, read_timelines
 
 MATCH_M = 2.0
 DUPLICATE_M = 3.0
@@ -47,6 +50,11 @@ def evaluate_cooperative(drive: Drive) -> RunResult:
         raise InputError(drive.info.drive_id, f"topics {', '.join(drive.info.topics)}", "objects of the vehicle or a unit")
     distances_m = co_visible_distances_m(drive)
     scores.append(Score("co_visible_distance_m", _median(distances_m), "m", "all", len(distances_m)))
+    offsets_m = data_set_offsets_m(drive.info)
+    if offsets_m:
+        distances_m = co_visible_distances_m(drive, offsets_m)
+        otherwise = "offset removed" if drive.info.facts.get("offset_applied") else "offset applied"
+        scores.append(Score("co_visible_distance_m", _median(distances_m), "m", otherwise, len(distances_m)))
     return RunResult("cooperative", (drive.info.drive_id,), tuple(scores))
 
 
@@ -63,19 +71,32 @@ def match_xy(a: Boxes3D, b: Boxes3D, within_m: float) -> tuple[Array, Array]:
     return pairs[found_m < within_m], found_m[found_m < within_m]
 
 
-def co_visible_distances_m(drive: Drive) -> Array:
+def co_visible_distances_m(drive: Drive, offsets_m: Mapping[tuple[str, int], Array] | None = None) -> Array:
     """Distances [m] in x and y between the vehicle's and the roadside's boxes of what both see, over all the vehicle's moments.
 
-    Pedestrians and riders are paired as vehicles are; a class has no say, since the two sides name vans and cars differently.
+    Classes have no say, since the two sides name vans and cars differently. `offsets_m` moves the units' lists, by unit and
+    millisecond, as `data_set_offsets_m` gives them.
     """
     timelines = read_timelines(drive)
-    vehicle, units = timelines.get("vehicle", {}).get(""), timelines.get("roadside", {})
+    vehicle = timelines.get("vehicle", {}).get("")
+    units = {unit: Timeline([(time_ns, _shifted(said, (offsets_m or {}).get((unit, time_ns // NS_PER_MS))))
+                             for time_ns, said in timeline.lists]) for unit, timeline in timelines.get("roadside", {}).items()}
     found = [np.zeros(0)]
     for time_ns, objects in vehicle.lists if vehicle else ():
         near = [timeline.nearest(time_ns, PAIR_NS) for timeline in units.values()]
         roadside = merged([moved_to(said, time_ns) for said in near if said is not None], "roadside")
         found.append(match_xy(objects.boxes, roadside.boxes, DUPLICATE_M)[1])
     return np.concatenate(found)
+
+
+def data_set_offsets_m(info: DriveInfo) -> dict[tuple[str, int], Array]:
+    """What moves each unit's list [2], by unit and millisecond, to where the data set's correction would put it, or puts it from.
+
+    Read from the fact `system_error_offset`; empty where the drive has none.
+    """
+    sign = -1.0 if info.facts.get("offset_applied") else 1.0
+    return {(row["unit"], row["time_ns"] // NS_PER_MS): sign * np.array(row["offset_m"])
+            for row in info.facts.get("system_error_offset", ())}
 
 
 def best_f1_threshold(scores: Array, found: Array, truths: int) -> float:
@@ -89,6 +110,12 @@ def best_f1_threshold(scores: Array, found: Array, truths: int) -> float:
     last_of_its_score = np.append(scores[order][1:] != scores[order][:-1], True)[:len(order)]
     f1 = np.where(last_of_its_score, f1, -1.0)
     return float(scores[order][f1.argmax()]) if len(order) else 0.0
+
+
+def _shifted(objects: ObjectList, offset_m: Array | None) -> ObjectList:
+    if offset_m is None:
+        return objects
+    return objects.transformed(SE3.from_yaw("map", "map", 0.0, np.append(offset_m, 0.0)))
 
 
 def _scores_of(source: str, moments: Sequence[Moment], known: Array) -> list[Score]:

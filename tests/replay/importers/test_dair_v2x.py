@@ -9,7 +9,7 @@ from data_specs.errors import InputError, MissingInput, TruncatedInput, UnknownF
 from data_specs.objects import ObjectClass
 from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, VEHICLE_OBJECTS, MemoryDrive, TopicInfo, rsu_objects, rsu_samples
 from replay.importers.dair_v2x import DairV2xImporter
-from replay.metrics.cooperative import co_visible_distances_m
+from replay.metrics.cooperative import co_visible_distances_m, data_set_offsets_m
 from tests.replay.importers.dair_folder import START_US, make_dair, write_json
 
 START_NS = START_US * 1000
@@ -88,7 +88,8 @@ def test_a_roadside_camera_keeps_its_pixels_though_its_pose_was_stretched(folder
 def test_the_offset_is_among_the_facts_and_applied_only_on_request(folder):
     plain, asked = DairV2xImporter(folder), DairV2xImporter(folder, apply_offset=True)
     for importer, applied in ((plain, False), (asked, True)):
-        assert importer.describe().facts["system_error_offset"] == {"000007": [0.5, -0.5]}
+        assert importer.describe().facts["system_error_offset"] == [
+            {"unit": "rsu-1", "frame": "000007", "time_ns": START_NS + 20_000_000, "offset_m": [0.5, -0.5]}]
         assert importer.describe().facts["offset_applied"] is applied
     moved = []
     for importer in (plain, asked):
@@ -108,7 +109,7 @@ def test_the_official_archive_and_a_folder_without_pairs_are_read_too(tmp_path):
     root = make_dair(tmp_path / "download" / "cooperative-vehicle-infrastructure")
     (root / "cooperative/data_info.json").unlink()
     importer = DairV2xImporter(tmp_path / "download")
-    assert importer.describe().facts["system_error_offset"] == {}
+    assert importer.describe().facts["system_error_offset"] == []
     assert len(events_of(importer, TRUTH)) == 1
 
 
@@ -160,6 +161,8 @@ def test_the_registration_of_the_real_excerpt_is_as_wrong_as_its_makers_measured
                 target = labels / os.path.relpath(folder, source) / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(os.path.join(folder, file))
-    distances_m = co_visible_distances_m(drive_of(DairV2xImporter(labels, apply_offset)))
-    assert np.median(distances_m) == pytest.approx(median_m, abs=0.01)
-    assert len(distances_m) == pytest.approx(97, abs=3)
+    drive = drive_of(DairV2xImporter(labels, apply_offset))
+    as_it_stands, otherwise = co_visible_distances_m(drive), co_visible_distances_m(drive, data_set_offsets_m(drive.info))
+    assert np.median(as_it_stands) == pytest.approx(median_m, abs=0.01)
+    assert np.median(otherwise) == pytest.approx(1.59 + 0.91 - median_m, abs=0.01)
+    assert len(as_it_stands) == pytest.approx(97, abs=3)
