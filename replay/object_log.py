@@ -1,12 +1,13 @@
 """Records of a drive that are not sensor data: an Arrow journal while recording, one Parquet file a topic once closed.
 
-The journal's rows are (time_ns, sequence, topic, kind, record): `record` is the row's own Arrow batch, so one stream takes
+The journal's rows are (time_ns, sequence, topic, kind, record, crc32): `record` is the row's own Arrow batch, so one stream takes
 every type and a killed recorder loses at most its last batch. Closing sorts the rows by time and unpacks them into columns:
 a Parquet file per topic and kind with the columns time_ns, sequence and record, which any Parquet reader queries.
 """
 from __future__ import annotations
 
 import os
+import zlib
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
@@ -36,6 +37,7 @@ JOURNAL_SCHEMA = pa.schema([
     pa.field("time_ns", pa.int64(), nullable=False), pa.field("sequence", pa.int64(), nullable=False),
     pa.field("topic", pa.string(), nullable=False), pa.field("kind", pa.string(), nullable=False),
     pa.field("record", pa.binary(), nullable=False),
+    pa.field("crc32", pa.uint32(), nullable=False),  # of the row: a stream has no checksums of its own
 ])
 JOURNAL_BATCH_ROWS = 16  # what a killed recorder loses at most
 ROW_GROUP_ROWS = 64  # what one seek reads
@@ -48,11 +50,13 @@ class JournalWriter:
     def __init__(self, path: Path) -> None:
         self._stream = path.open("xb")
         self._writer = pa.ipc.new_stream(self._stream, JOURNAL_SCHEMA)
-        self._rows: list[tuple[int, int, str, str, bytes]] = []
+        self._rows: list[tuple[int, int, str, str, bytes, int]] = []
 
     def write(self, event: Event, sequence: int) -> None:
+        record = dumps(event.payload)
         kind = type(event.payload).__name__
-        self._rows.append((event.time_ns, sequence, event.topic, kind, dumps(event.payload)))
+        crc32 = _row_crc32((event.time_ns, sequence, event.topic, kind), record)
+        self._rows.append((event.time_ns, sequence, event.topic, kind, record, crc32))
         if len(self._rows) >= JOURNAL_BATCH_ROWS:
             self.flush()
 
@@ -94,13 +98,16 @@ class Journal:
                 raise InputError(self.path, f"columns {reader.schema.names}", f"{JOURNAL_SCHEMA.names}")
             whole_bytes = source.tell()
             for batch in reader:
-                batch.validate()
-                batches.append(batch)
+                batch.validate(full=True)
+                whole_rows = _matching_rows(batch)
+                batches.append(batch.slice(0, whole_rows))
+                if whole_rows < batch.num_rows:
+                    raise pa.ArrowInvalid(f"row {whole_rows} of the batch does not match its checksum")
                 whole_bytes = source.tell()
             if whole_bytes < 8 or not self._has_end_mark():
                 self.ends_early = TruncatedInput(self.path, f"ends at byte {whole_bytes} without an end mark", "a closed stream")
-        except (pa.ArrowException, OSError, EOFError) as error:
-            self.ends_early = TruncatedInput(self.path, f"breaks off after byte {whole_bytes}: {str(error).splitlines()[0]}",
+        except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+            self.ends_early = TruncatedInput(self.path, f"breaks off after byte {whole_bytes}: {_first_line(error)}",
                                              "whole Arrow batches")
 
     def _has_end_mark(self) -> bool:
@@ -120,6 +127,24 @@ class Journal:
 
     def _column(self, name: str) -> Any:
         return self.table[name].to_numpy()
+
+
+def _row_crc32(head: tuple[Any, ...], record: bytes | pa.Buffer) -> int:
+    """Checksum of a row; `head` is (time_ns, sequence, topic, kind)."""
+    return zlib.crc32(record, zlib.crc32(repr(head).encode()))
+
+
+def _matching_rows(batch: pa.RecordBatch) -> int:
+    """How many rows there are before the first that does not match its checksum."""
+    *heads, records, sums = batch.columns
+    for row, (head, record, crc32) in enumerate(zip(zip(*(head.to_pylist() for head in heads)), records, sums.to_pylist())):
+        if _row_crc32(head, record.as_buffer()) != crc32:
+            return row
+    return batch.num_rows
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class JournalTopic:
@@ -155,12 +180,12 @@ class ParquetTopic:
     def _file(self) -> pq.ParquetFile:
         try:
             file = pq.ParquetFile(self.path, page_checksum_verification=True, memory_map=True)
-        except (pa.ArrowException, OSError) as error:
+            known = file.schema_arrow.equals(_file_schema(self.kind))
+        except (pa.ArrowException, OSError, ValueError) as error:
             size = self.path.stat().st_size
-            raise InputError(self.path, f"no Parquet footer at byte {size}: {str(error).splitlines()[0]}",
+            raise InputError(self.path, f"no whole Parquet footer at byte {size}: {_first_line(error)}",
                              "a Parquet file") from error
-        want = _file_schema(self.kind)
-        if not file.schema_arrow.equals(want):
+        if not known:
             raise InputError(self.path, "columns of another version of the types", f"those of {self.kind}")
         return file
 
@@ -175,8 +200,8 @@ class ParquetTopic:
     def times_ns(self) -> Any:
         try:
             return self._file.read(columns=["time_ns"])["time_ns"].to_numpy()
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(self.path, str(error).splitlines()[0], "a column of times") from error
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InputError(self.path, _first_line(error), "a column of times") from error
 
     def events(self, start_ns: int | None, end_ns: int | None) -> Iterator[tuple[int, int, Event]]:
         """(time_ns, sequence, event) with start_ns <= time_ns < end_ns."""
@@ -198,7 +223,7 @@ class ParquetTopic:
         if self._kept is None or self._kept[0] != group:
             try:
                 table = self._file.read_row_group(group, use_threads=False).combine_chunks()
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, ValueError) as error:
                 raise self._damaged(group, error) from error
             records = pa.RecordBatch.from_struct_array(table["record"].combine_chunks())
             self._kept = (group, (table["time_ns"].to_pylist(), table["sequence"].to_pylist(), records))
@@ -212,7 +237,7 @@ class ParquetTopic:
 
     def _damaged(self, group: int, error: Exception) -> InputError:
         byte = self._file.metadata.row_group(group).column(0).data_page_offset
-        return InputError(f"{self.path}, row group {group} at byte {byte}", str(error).splitlines()[0], f"{self.kind} records")
+        return InputError(f"{self.path}, row group {group} at byte {byte}", _first_line(error), f"{self.kind} records")
 
 
 def compact(journal: Journal, folder: Path, generation: int = 0) -> list[tuple[DriveFile, int, int, int]]:

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 
-from data_specs.errors import InputError, MissingInput, SpecError, TruncatedInput, UnknownFormat
+from data_specs.errors import InputError, MissingInput, RoadweaveError, SpecError, TruncatedInput, UnknownFormat
 from replay.drive import EGO_SAMPLES, ROADSIDE_MESSAGES, TRUTH, VEHICLE_OBJECTS, Event
 from replay.info import info_json, info_rows
 from replay.recorded import open_drive
@@ -226,6 +227,29 @@ def test_an_unclosed_drive_cut_anywhere_opens_with_what_is_whole(tmp_path):
             drive = open_drive(tmp_path / "drive")
             assert len(list(drive.events())) == sum(topic.count for topic in drive.info.topics.values())
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_flipped_bytes_are_told_and_never_read_as_something_else(tmp_path, closed):
+    made, path = events(3), tmp_path / "drive"
+    recorder = Recorder(path, drive_info())
+    for event in made:
+        recorder.write(event)
+    recorder.close() if closed else recorder.flush()
+    rng = np.random.default_rng(0)
+    for name in [file.name for file in path.iterdir() if file.name != "drive.json"] * 6:
+        whole = (path / name).read_bytes()
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= int(rng.integers(1, 256))
+        (path / name).write_bytes(damaged)
+        read = list(iter_until_error(path))
+        assert all(any(same(event.payload, other.payload) for other in made if other.topic == event.topic) for event in read)
+        (path / name).write_bytes(whole)
+
+
+def iter_until_error(path):
+    with contextlib.suppress(RoadweaveError):
+        yield from open_drive(path).events()
 
 
 def test_a_drive_with_nothing_in_it_is_a_drive(tmp_path):
