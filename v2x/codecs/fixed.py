@@ -34,9 +34,12 @@ class _Bound:
 
 
 class Layout:
-    """A value of fixed width: `of(run)` is the value in the last `width` bits of a number that `wrong(run)` does not hold of."""
+    """A value of fixed width: `of(run)` is the value in the last `width` bits of a number that `wrong(run)` does not hold of.
 
-    __slots__ = ("_bounds", "each", "of", "width", "wrong")
+    `each` and `offenders` do the same for a list of numbers: their values, and those that `wrong` holds of.
+    """
+
+    __slots__ = ("_bounds", "each", "of", "offenders", "width", "wrong")
 
     def __init__(self, kind: Kind, path: str) -> None:
         self._bounds: list[_Bound] = []
@@ -46,6 +49,7 @@ class Layout:
         self.width = fixed_width(kind) or 0
         self.of: Callable[[int], Any] = eval(f"lambda run: {expression}", names)
         self.each: Callable[[list[int]], list[Any]] = eval(f"lambda runs: [{expression} for run in runs]", names)
+        self.offenders: Callable[[list[int]], list[int]] = eval(f"lambda runs: [run for run in runs if {above}]", names)
         self.wrong: Callable[[int], bool] = eval(f"lambda run: {above}", names)
 
     def refuse(self, run: int, end: int) -> None:

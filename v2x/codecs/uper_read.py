@@ -32,36 +32,47 @@ from v2x.codecs.schema import (
 )
 
 MAX_OCTETS = 65_535  # no radio packet is longer; bounds the work that hostile octets can cause
+_WINDOW_OCTETS = 64
 _ADDITIONS_LIMIT = 64  # of one sequence: the short form of their count (X.691, 11.6.1)
 
 
 class Bits:
-    """Octets as one number, and the place where reading stands in it."""
+    """Octets, and the place where reading stands in them. A window of them is held as one number: shifting all would be slow."""
 
-    __slots__ = ("at", "limit", "number", "size")
+    __slots__ = ("_data", "at", "limit", "number", "window_end")
 
     def __init__(self, data: bytes, path: str) -> None:
         if len(data) > MAX_OCTETS:
             raise DecodeError(path, 8 * MAX_OCTETS, f"{len(data)} octets", f"at most {MAX_OCTETS}")
-        self.number = int.from_bytes(data)
-        self.size = 8 * len(data)
+        self._data = data
+        self.number = self.window_end = 0  # the window: its octets, and the bit behind them
         self.at = 0  # bit to read next
-        self.limit = self.size  # first bit beyond what may be read now: the message's end, or a container's
+        self.limit = 8 * len(data)  # first bit beyond what may be read now: the message's end, or a container's
+
+    def shift_to(self, end: int, path: str) -> int:
+        """How far the window must be shifted right for bit `end` to follow its last; DecodeError where that is too far."""
+        if end > self.limit:
+            raise DecodeError(path, self.limit, f"{self.limit - self.at} bits left", f"{end - self.at}")
+        if end > self.window_end:
+            window = self._data[self.at >> 3:max((self.at >> 3) + _WINDOW_OCTETS, end + 7 >> 3)]
+            self.number = int.from_bytes(window)
+            self.window_end = 8 * ((self.at >> 3) + len(window))
+        return self.window_end - end
 
     def read(self, width: int, path: str) -> int:
         """The next `width` bits as a number; DecodeError at the first missing bit."""
         end = self.at + width
-        if end > self.limit:
-            raise DecodeError(path, self.limit, f"{self.limit - self.at} bits left", f"{width}")
+        shift = self.shift_to(end, path) if end > self.window_end or end > self.limit else self.window_end - end
         self.at = end
-        return self.number >> (self.size - end) & ((1 << width) - 1)
+        return self.number >> shift & ((1 << width) - 1)
 
     def head(self, width: int, path: str) -> int | None:
         """An extension bit and the `width` bits behind it as a number; None, past the extension bit alone, where it is set."""
         end = self.at + 1 + width
         if end > self.limit:
             return None if self.read(1, path) else self.read(width, path)
-        number = self.number >> (self.size - end) & ((2 << width) - 1)
+        shift = self.window_end - end if end <= self.window_end else self.shift_to(end, path)
+        number = self.number >> shift & ((2 << width) - 1)
         if number >> width:
             self.at += 1
             return None
@@ -198,10 +209,9 @@ def _run(fields: tuple[Field, ...], path: str) -> Step:
 
     def step(bits: Bits, value: dict[str, Any]) -> None:
         end = bits.at + width  # `bits.read` written out: most of a message comes through here
-        if end > bits.limit:
-            bits.read(width, first)
+        shift = bits.shift_to(end, first) if end > bits.window_end or end > bits.limit else bits.window_end - end
         bits.at = end
-        run = bits.number >> (bits.size - end) & mask
+        run = bits.number >> shift & mask
         if wrong(run):
             layout.refuse(run, end)
         value.update(of(run))
@@ -314,13 +324,13 @@ def _items(kind: Kind, path: str) -> Callable[[Bits, int], list[Any]]:
         read_item = reader(kind, path)
         return lambda bits, count: [read_item(bits) for _ in range(count)]
     layout = Layout(kind, path)
-    width, each, wrong, mask = layout.width, layout.each, layout.wrong, (1 << layout.width) - 1
+    width, each, offenders, mask = layout.width, layout.each, layout.offenders, (1 << layout.width) - 1
 
     def read(bits: Bits, count: int) -> list[Any]:
         run, end = bits.read(width * count, path), bits.at
         above = range(width * (count - 1), -1, -width)
         runs = [run >> place & mask for place in above]
-        if True in map(wrong, runs):
+        if offenders(runs):
             for item, place in zip(runs, above):
                 layout.refuse(item, end - place)
         return each(runs)
