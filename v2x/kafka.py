@@ -1,7 +1,7 @@
 """The bus over Apache Kafka, through kafka-python: the only importer of the Kafka client.
 
-Kafka keeps milliseconds: a record's own `time_ns` travels as a header. A topic that is absent is created, with the broker's own
-number of copies. The client waits tens of seconds for a broker that is not there and says nothing when one goes away, so this
+A record's `time_ns` travels as a header: Kafka keeps milliseconds, and it deletes records by their age, so its own timestamp is the
+moment of publishing and a drive of last year stays. A topic that is absent is created, with the broker's number of copies. The client waits tens of seconds for a broker that is not there and says nothing when one goes away, so this
 bus asks by itself whether a broker answers (ApiVersions, https://kafka.apache.org/protocol#The_Messages_ApiVersions).
 """
 from __future__ import annotations
@@ -62,7 +62,7 @@ class KafkaBus:
         self.create_topics([topic])
         said = [*(headers or {}).items(), (TIME_HEADER, b"%d" % time_ns)]
         with self._errors(f"publish to {topic}"):
-            sent = self._producer.send(topic, value, key.encode(), said, timestamp_ms=max(time_ns // 1_000_000, 0))
+            sent = self._producer.send(topic, value, key.encode(), said)
             sent.add_errback(self._remember)
 
     def flush(self, timeout_s: float = 10.0) -> None:

@@ -29,12 +29,27 @@ COUNT = 10_000
 WINDOWS = 3
 LATENCY_S = 4.0
 
+STALL_S = 30.0  # without any record: something is wrong, and waiting on would hide it
+
 Publish = Callable[[str], float]  # publishes COUNT messages on a topic: seconds
 Read = Callable[[str], float]  # reads them: seconds
 
 
 def fresh_topic() -> str:
     return f"bench.{uuid.uuid4().hex[:8]}"
+
+
+def drained(poll: Callable[[], int], count: int) -> float:
+    """Seconds until `poll`, which returns how many records came, has given `count`; TimeoutError where they stop coming."""
+    started = heard = time.perf_counter()
+    while count > 0:
+        came = poll()
+        now = time.perf_counter()
+        if came:
+            count, heard = count - came, now
+        elif now - heard > STALL_S:
+            raise TimeoutError(f"{count} records are missing after {STALL_S:.0f} s of silence")
+    return time.perf_counter() - started
 
 
 def rates(publish: Publish, read: Read) -> tuple[float, float]:
@@ -59,13 +74,11 @@ def bus_rates(bus: Bus) -> tuple[float, float]:
         return time.perf_counter() - started
 
     def read(topic: str) -> float:
-        reader, seen = bus.subscribe([topic]), 0
-        while seen < 1:
-            seen += len(reader.poll(1.0, max_records=1))
-        started = time.perf_counter()
-        while seen < COUNT:
-            seen += len(reader.poll(1.0))
-        return time.perf_counter() - started
+        reader = bus.subscribe([topic])
+        drained(lambda: len(reader.poll(1.0, max_records=1)), 1)
+        spent = drained(lambda: len(reader.poll(1.0)), COUNT)
+        reader.close()
+        return spent
 
     return rates(publish, read)
 
@@ -88,13 +101,8 @@ def bare_rates(bootstrap: str, bus: KafkaBus) -> tuple[float, float]:
 
     def read(topic: str) -> float:
         consumer = kafka.KafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-        seen = 0
-        while seen < 1:
-            seen += sum(map(len, consumer.poll(1000, max_records=1).values()))
-        started = time.perf_counter()
-        while seen < COUNT:
-            seen += sum(map(len, consumer.poll(1000).values()))
-        spent = time.perf_counter() - started
+        drained(lambda: sum(map(len, consumer.poll(1000, max_records=1).values())), 1)
+        spent = drained(lambda: sum(map(len, consumer.poll(1000).values())), COUNT)
         consumer.close()
         return spent
 
@@ -126,13 +134,8 @@ def confluent_rates(bootstrap: str, bus: KafkaBus) -> tuple[float, float] | None
     def read(topic: str) -> float:
         consumer = confluent_kafka.Consumer(common | {"group.id": topic, "auto.offset.reset": "earliest"})
         consumer.subscribe([topic])
-        seen = 0
-        while seen < 1:
-            seen += len(consumer.consume(1, 1.0))
-        started = time.perf_counter()
-        while seen < COUNT:
-            seen += len(consumer.consume(500, 1.0))
-        spent = time.perf_counter() - started
+        drained(lambda: len(consumer.consume(1, 1.0)), 1)
+        spent = drained(lambda: len(consumer.consume(500, 1.0)), COUNT)
         consumer.close()
         return spent
 
@@ -154,11 +157,16 @@ def latency_ms(bus: Bus, per_second: int) -> tuple[float, float]:
     thread = threading.Thread(target=publish)
     thread.start()
     waited_ms: list[float] = []
-    while len(waited_ms) < count:
+
+    def poll() -> int:
         records = reader.poll(1.0)
         now_ns = time.perf_counter_ns()
-        waited_ms += [(now_ns - record.time_ns) / 1e6 for record in records]
+        waited_ms.extend((now_ns - record.time_ns) / 1e6 for record in records)
+        return len(records)
+
+    drained(poll, count)
     thread.join()
+    reader.close()
     settled = waited_ms[per_second // 2:]  # the first half second warms up
     return float(np.percentile(settled, 50)), float(np.percentile(settled, 99))
 

@@ -96,6 +96,20 @@ def test_what_other_programs_wrote_is_read_too(broker, topic):
 
 
 @pytest.mark.kafka
+def test_records_of_old_drives_are_as_new_to_kafka_which_deletes_by_age(broker, topic):
+    import kafka
+
+    bus = KafkaBus(broker.bootstrap)
+    bus.publish(topic, b"of 1970", key="k", time_ns=7)
+    bus.close()
+    consumer = kafka.KafkaConsumer(topic, bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
+    record = next(iter(consumer))
+    consumer.close()
+    assert abs(record.timestamp / 1e3 - time.time()) < 60.0
+    assert dict(record.headers) == {"time_ns": b"7"}
+
+
+@pytest.mark.kafka
 def test_a_key_stays_in_one_partition_and_in_order(broker, topic):
     bus = KafkaBus(broker.bootstrap, partitions=3)
     for i in range(300):
