@@ -1,8 +1,9 @@
 """The bus over Apache Kafka, through kafka-python: the only importer of the Kafka client.
 
-A record's `time_ns` travels as a header: Kafka keeps milliseconds, and it deletes records by their age, so its own timestamp is the
-moment of publishing and a drive of last year stays. A topic that is absent is created, with the broker's number of copies. The client waits tens of seconds for a broker that is not there and says nothing when one goes away, so this
-bus asks by itself whether a broker answers (ApiVersions, https://kafka.apache.org/protocol#The_Messages_ApiVersions).
+A record's `time_ns` travels as a header: Kafka keeps milliseconds, and it deletes records by their age, so its own timestamp
+is the moment of publishing and a drive of last year stays. A topic that is absent is created, with the broker's number of
+copies. The client waits tens of seconds for a broker that is not there and says nothing when one goes away, so this bus asks
+by itself whether a broker answers (ApiVersions, https://kafka.apache.org/protocol#The_Messages_ApiVersions).
 """
 from __future__ import annotations
 
