@@ -12,6 +12,7 @@ import json
 import mmap
 import os
 import struct
+import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -116,6 +117,7 @@ class SampleReader:
         self.path = path
         self._bytes = _mapped(path)
         self._index = self._read_summary() if closed else _scan(self._bytes, path)
+        self._lock = threading.Lock()
         self._unpacked: OrderedDict[int, list[Message]] = OrderedDict()
         self._times: dict[str, Any] = {}
 
@@ -166,13 +168,15 @@ class SampleReader:
 
     def _messages(self, chunk: ChunkIndex) -> list[Message]:
         offset = chunk.chunk_start_offset
-        if offset in self._unpacked:
-            self._unpacked.move_to_end(offset)
-            return self._unpacked[offset]
+        with self._lock:
+            if offset in self._unpacked:
+                self._unpacked.move_to_end(offset)
+                return self._unpacked[offset]
         messages = _unpack(self._bytes[offset:offset + chunk.chunk_length], self.path, offset)[1]
-        self._unpacked[offset] = messages
-        if len(self._unpacked) > _KEPT_CHUNKS:
-            self._unpacked.popitem(last=False)
+        with self._lock:
+            self._unpacked[offset] = messages
+            if len(self._unpacked) > _KEPT_CHUNKS:
+                self._unpacked.popitem(last=False)
         return messages
 
     def _chunk_times(self, chunk: ChunkIndex, channel_id: int) -> list[int]:

@@ -7,6 +7,7 @@ a Parquet file per topic and kind with the columns time_ns, sequence and record,
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -174,6 +175,7 @@ class ParquetTopic:
         self.path, self.topic, self.kind = path, topic, kind
         if kind not in KINDS:
             raise SpecError(f"{path}: records of kind {kind!r}, expected one of {', '.join(KINDS)}")
+        self._lock = threading.Lock()
         self._kept: tuple[int, tuple[list[int], list[int], pa.RecordBatch]] | None = None
 
     @cached_property
@@ -199,7 +201,8 @@ class ParquetTopic:
     @cached_property
     def times_ns(self) -> Any:
         try:
-            return self._file.read(columns=["time_ns"])["time_ns"].to_numpy()
+            with self._lock:
+                return self._file.read(columns=["time_ns"])["time_ns"].to_numpy()
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(self.path, _first_line(error), "a column of times") from error
 
@@ -220,14 +223,15 @@ class ParquetTopic:
 
     def _group(self, group: int) -> tuple[list[int], list[int], pa.RecordBatch]:
         """Times, sequence numbers and records of a row group; the last one read is kept."""
-        if self._kept is None or self._kept[0] != group:
-            try:
-                table = self._file.read_row_group(group, use_threads=False).combine_chunks()
-            except (pa.ArrowException, OSError, ValueError) as error:
-                raise self._damaged(group, error) from error
-            records = pa.RecordBatch.from_struct_array(table["record"].combine_chunks())
-            self._kept = (group, (table["time_ns"].to_pylist(), table["sequence"].to_pylist(), records))
-        return self._kept[1]
+        with self._lock:
+            if self._kept is None or self._kept[0] != group:
+                try:
+                    table = self._file.read_row_group(group, use_threads=False).combine_chunks()
+                except (pa.ArrowException, OSError, ValueError) as error:
+                    raise self._damaged(group, error) from error
+                records = pa.RecordBatch.from_struct_array(table["record"].combine_chunks())
+                self._kept = (group, (table["time_ns"].to_pylist(), table["sequence"].to_pylist(), records))
+            return self._kept[1]
 
     def _records(self, batch: pa.RecordBatch, group: int) -> list[Any]:
         try:

@@ -38,7 +38,7 @@ def open_drive(path: str | Path) -> RecordedDrive:
 
 
 class RecordedDrive:
-    """A drive on disk. Files are opened when they are first read. Not for use by several threads at once."""
+    """A drive on disk. Files are opened when they are first read; several threads may read at once."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,18 @@ def test_one_moment_holds_every_topic(recorded, made, step):
     wanted = [e for e in made if e.time_ns == time_ns]
     read = list(open_drive(recorded).events(time_ns, time_ns + 1))
     assert keys(read) == keys(wanted) and all(same(a.payload, b.payload) for a, b in zip(wanted, read))
+
+
+def test_several_threads_read_one_drive(recorded, made):
+    drive = open_drive(recorded)
+    moments_ns = [START_NS + step * STEP_NS for step in (0, 90, 3, 149, 64, 65, 20, 110)]
+
+    def read(time_ns):
+        return keys(drive.events(time_ns, time_ns + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        for time_ns, found in zip(moments_ns * 3, pool.map(read, moments_ns * 3)):
+            assert found == keys(e for e in made if e.time_ns == time_ns)
 
 
 def test_the_times_of_a_topic_are_known_without_its_events(recorded):

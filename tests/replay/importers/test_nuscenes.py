@@ -149,7 +149,7 @@ def test_boxes_of_the_real_key_frame_hold_the_points_they_say(key_frame):
 
 @pytest.mark.sample_data
 def test_boxes_of_the_real_key_frame_land_on_the_objects_in_all_six_images(sample_data, key_frame):
-    """Where the pickle lists an object in an image, a box of ours of that class has its centre there, within a tenth of a pixel."""
+    """Where the pickle lists an object in an image, a box of ours has its centre there, within a tenth of a pixel."""
     sample, truth = key_frame[EGO_SAMPLES], key_frame[TRUTH]
     listed = read_pickle(NuScenesImporter(sample_data / "nuscenes_keyframe").path)["data_list"][0]["cam_instances"]
     assert sorted(listed) == [image.camera.frame for image in sample.images]
