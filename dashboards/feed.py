@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,9 +30,12 @@ LATENCY_KEPT = 2000
 RECENT = 150  # durations of fusion that the page draws
 TRAIL_NS = 3_000_000_000
 JUMP_NS = 2_000_000_000  # further back than any late message: the stream started over
-SHOWN_FOR_NS = 1_000_000_000
+LAG_NS = 5_000_000_000  # fused lists further behind than this are no longer waited for
+HISTORY = 100  # lists and poses kept per source: enough for that lag
+SURE = 0.5  # existence from which on a track is counted
 MESSAGES_KEPT = 200
 SEEN_GREEN_S, SEEN_AMBER_S = 0.5, 2.0
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class LiveStatus:
     latency_ms: tuple[float, float]  # p50, p99 of received - generated over V2X messages
     fusion_ms: tuple[float, float]  # p50, p99 from a vehicle list's arrival to the fused list of its time
     recent_fusion_ms: tuple[float, ...]  # the last of them, oldest first
-    fused: dict[str, int]  # tracks in the last fused list, by class
+    fused: dict[str, int]  # tracks of the last fused list that probably exist, by class
     rsus: tuple[RsuSeen, ...]
     unreadable: int  # records that did not decode
     last_unreadable: str  # why the last of them did not, "" if all did
@@ -98,8 +102,9 @@ class LiveFeed:
         """One event that has just arrived."""
         with self._lock:
             now_ns = self._clock_ns()
-            if event.time_ns < self._newest_ns - JUMP_NS:
+            if event.time_ns < self._reached_ns.get(event.topic, 0) - JUMP_NS:  # by topic: fused lists may lag behind others
                 self._forget()
+            self._reached_ns[event.topic] = max(self._reached_ns.get(event.topic, 0), event.time_ns)
             self._epoch_ns = self._epoch_ns or event.time_ns
             self._newest_ns = max(self._newest_ns, event.time_ns)
             self._arrivals[event.topic].append(now_ns)
@@ -131,11 +136,13 @@ class LiveFeed:
         with self._lock:
             if self._newest_ns == 0:
                 return self._revision, None
-            at_ns = self._fused_at_ns or self._newest_ns
+            fusing = self._newest_ns - self._fused_at_ns <= LAG_NS
+            at_ns = self._fused_at_ns if fusing else self._newest_ns
             shown = self._layers(at_ns)
             fused = next((row for row, layer in enumerate(shown) if layer.kind == "fused"), 0)
             tracks = [track for track in self._tracks if at_ns - track[0] <= TRAIL_NS]
-            ego = self._ego.map_from_ego if self._ego and abs(at_ns - self._ego.taken_ns) <= SHOWN_FOR_NS else None
+            pose = _latest(self._poses, at_ns)
+            ego = None if pose is None else pose.map_from_ego
             return self._revision, Scene(at_ns, tuple(shown), ego, trails=moments.trails_of(tracks, fused, at_ns))
 
     def status(self) -> LiveStatus:
@@ -152,9 +159,10 @@ class LiveFeed:
     def _forget(self) -> None:
         self._epoch_ns = 0
         self._newest_ns = 0
+        self._reached_ns: dict[str, int] = {}
         self._fused_at_ns = 0
-        self._ego: EgoPose | None = None
-        self._last: dict[tuple[str, str], tuple[int, Layer]] = {}
+        self._poses: deque[tuple[int, EgoPose]] = deque(maxlen=HISTORY)
+        self._lists: dict[tuple[str, str], deque[tuple[int, Layer]]] = defaultdict(lambda: deque(maxlen=HISTORY))
         self._tracks: deque[tuple[int, Array, Array]] = deque(maxlen=100)
         self._fused: Counter[str] = Counter()
         self._messages: deque[Message] = deque(maxlen=MESSAGES_KEPT)
@@ -163,11 +171,11 @@ class LiveFeed:
     def _file(self, event: Event, now_ns: int) -> None:
         payload = event.payload
         if isinstance(payload, EgoPose):
-            self._ego = payload
+            self._poses.append((event.time_ns, payload))
         elif isinstance(payload, RsuHealth):
             self._refused[layers.unit_name(payload.rsu, self._site)] = payload.refused
         elif isinstance(payload, Truth):
-            self._last[event.topic, ""] = event.time_ns, layers.truth_layer(payload)
+            self._lists[event.topic, ""].append((event.time_ns, layers.truth_layer(payload)))
         elif isinstance(payload, ObjectList):
             self._file_objects(event, payload, now_ns)
         elif event.topic == ROADSIDE_MESSAGES:
@@ -175,14 +183,15 @@ class LiveFeed:
 
     def _file_objects(self, event: Event, objects: ObjectList, now_ns: int) -> None:
         layer = layers.object_layer(event.topic, objects, self._site)
-        self._last[event.topic, layer.name] = event.time_ns, layer
+        self._lists[event.topic, layer.name].append((event.time_ns, layer))
         if event.topic == VEHICLE_OBJECTS:
             self._waiting[event.time_ns] = now_ns
             while len(self._waiting) > 100:
                 self._waiting.pop(next(iter(self._waiting)))
         elif event.topic == FUSED_TRACKS:
             self._fused_at_ns = event.time_ns
-            self._fused = Counter(ObjectClass(label).title.replace("_", " ") for label in objects.label.tolist())
+            self._fused = Counter(ObjectClass(label).title.replace("_", " ")
+                                  for label in objects[objects.existence >= SURE].label.tolist())
             self._tracks.append((event.time_ns, layer.objects.track_id, layer.objects.boxes.center_m))
             if event.time_ns in self._waiting:
                 self._fusion_ns.append(now_ns - self._waiting.pop(event.time_ns))
@@ -199,9 +208,9 @@ class LiveFeed:
 
     def _layers(self, at_ns: int) -> list[Layer]:
         order = {"truth": 0, "sensor": 1, "roadside": 2, "vehicle": 3, "fused": 4}
-        shown = [layer for time_ns, layer in self._last.values() if abs(at_ns - time_ns) <= SHOWN_FOR_NS]
-        if self._origin is not None and not any(topic == ROADSIDE_OBJECTS for topic, _ in self._last):
-            recent = [m for m in self._messages if abs(at_ns - m.header.generated_ns) <= SHOWN_FOR_NS]
+        shown = [layer for told in self._lists.values() if (layer := _latest(told, at_ns)) is not None]
+        if self._origin is not None and not any(topic == ROADSIDE_OBJECTS for topic, _ in self._lists):
+            recent = [m for m in self._messages if 0 <= at_ns - m.header.generated_ns <= moments.SHOWN_FOR_NS]
             shown += layers.message_layers(recent, self._origin, self._site)
         return sorted(shown, key=lambda layer: (order[layer.kind], layer.name))
 
@@ -209,6 +218,12 @@ class LiveFeed:
         stamps = self._arrivals[f"rsu:{name}"]
         return RsuSeen(name, (now_ns - stamps[-1]) / 1e9, self._counts[name], rate_hz(stamps, now_ns), self._objects[name],
                        percentiles_ms(self._latency_ns[name])[0], self._refused.get(name, 0))
+
+
+def _latest(told: Iterable[tuple[int, Kind]], at_ns: int) -> Kind | None:
+    """Of (time, what) the one that was the latest word at `at_ns`; None where that is too long ago."""
+    known = [(time_ns, what) for time_ns, what in told if 0 <= at_ns - time_ns <= moments.SHOWN_FOR_NS]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
 def rate_hz(stamps_ns: Sequence[int], now_ns: int, window_s: float = RATE_WINDOW_S) -> float:

@@ -17,6 +17,8 @@ _STYLE = """
   .rw-tile .rw-label {color: #8a97a6; font-size: 0.74rem;}
   .rw-tile .rw-value {font-size: 1.42rem; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.3;}
   .rw-tile .rw-unit {color: #8a97a6; font-size: 0.78rem; font-weight: 400; margin-left: 3px;}
+  .rw-bars {display: flex; align-items: flex-end; gap: 1px; height: 40px; margin-top: 4px;}
+  .rw-bar {flex: 1; background: #2aa57e;}
   .rw-table {width: 100%; border-collapse: collapse; font-size: 0.8rem; font-variant-numeric: tabular-nums;}
   .rw-table caption {text-align: left; color: #8a97a6; font-size: 0.74rem; padding: 8px 2px 4px;}
   .rw-table th {color: #8a97a6; font-weight: 500; text-align: right; padding: 3px 6px; border-bottom: 1px solid #222b36;}
@@ -59,17 +61,14 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
             f"<tbody>{body}</tbody></table>")
 
 
-def sparkline(label: str, values: Sequence[float], unit: str, height_px: int = 46) -> str:
-    """A small line of values from old to new over their own range from 0; nothing for fewer than two."""
+def bars(label: str, values: Sequence[float], unit: str) -> str:
+    """Values from old to new as thin bars over their own range from 0; nothing for fewer than two."""
     if len(values) < 2:
         return ""
     most = max(*values, 1e-9)
-    step, rise = 300 / (len(values) - 1), height_px - 8
-    points = " ".join(f"{i * step:.1f},{height_px - 4 - value / most * rise:.1f}" for i, value in enumerate(values))
+    drawn = "".join(f'<div class="rw-bar" style="height:{max(2.0, 100 * value / most):.0f}%"></div>' for value in values)
     return (f'<div class="rw-tile"><div class="rw-label">{escape(label)}: up to {most:,.0f} {escape(unit)}</div>'
-            f'<svg viewBox="0 0 300 {height_px}" preserveAspectRatio="none" width="100%" height="{height_px}">'
-            f'<polyline points="{points}" fill="none" stroke="#2aeba3" stroke-width="1.5" vector-effect="non-scaling-stroke"/>'
-            "</svg></div>")
+            f'<div class="rw-bars">{drawn}</div></div>')
 
 
 def number(value: float, digits: int = 0) -> str:

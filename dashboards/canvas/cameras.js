@@ -19,7 +19,7 @@ export class Cameras {
   }
 
   /** Decode a packet's images and draw them with its boxes; a later call overtakes an earlier one. */
-  async show(packet, boxes, hidden, lit) {
+  async show(packet, boxes, lit) {
     const turn = ++this.shown;
     const images = packet.meta.images;
     const bitmaps = await Promise.all(images.map(({ name }) => createImageBitmap(
@@ -31,18 +31,17 @@ export class Cameras {
       view.bitmap?.close();
       Object.assign(view, { image, bitmap: bitmaps[i] });
     });
-    this.boxes = boxes;
-    this.mark(hidden, lit);
+    this.mark(boxes, lit);
   }
 
-  /** Draw again with other layers hidden or another box lit. */
-  mark(hidden, lit) {
-    this.hidden = hidden; this.lit = lit;
+  /** Draw again with other boxes, or another one lit. */
+  mark(boxes, lit) {
+    this.boxes = boxes; this.lit = lit;
     this.draw();
   }
 
   draw() {
-    for (const view of this.views.values()) if (view.bitmap) drawView(view, this.boxes, this.hidden, this.lit);
+    for (const view of this.views.values()) if (view.bitmap) drawView(view, this.boxes, this.lit);
   }
 
   arrange(images) {
@@ -71,7 +70,7 @@ export class Cameras {
   }
 }
 
-function drawView({ canvas, bitmap, image }, boxes, hidden, lit) {
+function drawView({ canvas, bitmap, image }, boxes, lit) {
   const scale = Math.min(window.devicePixelRatio || 1, 2);
   const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
   if (!width || !height) return;
@@ -81,7 +80,6 @@ function drawView({ canvas, bitmap, image }, boxes, hidden, lit) {
   pen.lineJoin = "round";
   const toCanvas = width / image.width;
   for (const box of boxes) {
-    if (hidden.has(box.layer.name)) continue;
     const seen = cornersOf(asOf(box, image.age_s)).map((corner) => project(image.pixels_from_map, corner));
     const depth = seen.reduce((sum, p) => sum + p[2], 0) / 8;
     if (depth < NEAREST_M || depth > FURTHEST_M) continue;

@@ -43,7 +43,7 @@ class DrivePage {
     this.scene = new SceneCanvas(element(stage, "div", "bev-host"), (box) => this.pick(box));
     this.scene.setPlace({ rsus: index.rsus, path: index.path_m, classes: index.classes });
     viewButtons(stage, this.scene, (on) => { this.store.ask(on ? "?roadside_points=1" : ""); this.again(); });
-    this.layers = new LayerList(element(stage, "div", "layers"), this.scene.hidden, () => this.redraw());
+    this.layers = new LayerList(element(stage, "div", "layers"), this.scene, () => this.redraw());
     this.cameras = new Cameras(element(side, "div", "cameras"));
     this.picked = element(side, "div", "picked");
     this.pick(null);
@@ -113,7 +113,8 @@ class DrivePage {
     this.moment = moment; this.packet = packet;
     this.layers.update(packet.meta.layers);
     this.scene.show(packet);
-    this.cameras.show(packet, this.scene.boxes, this.scene.hidden, this.scene.pinned).then(() => { this.root.dataset.pictured = String(moment); });
+    this.layers.count();
+    this.cameras.show(packet, this.scene.visible(), this.scene.pinned).then(() => { this.root.dataset.pictured = String(moment); });
     this.root.classList.toggle("blind", !packet.meta.images.length);
     this.scrub.value = String(moment);
     this.clock.textContent = `${(this.times[moment] / 1e9).toFixed(2)} s / ${(this.index.duration_ns / 1e9).toFixed(1)} s`;
@@ -127,13 +128,13 @@ class DrivePage {
     this.go(this.wanted);
   }
 
-  redraw() { this.scene.draw(); this.cameras.mark(this.scene.hidden, this.scene.pinned); }
+  redraw() { this.scene.draw(); this.cameras.mark(this.scene.visible(), this.scene.pinned); }
 
   pick(box) {
     this.picked.replaceChildren();
     if (box) this.picked.appendChild(describe(box));
     else element(this.picked, "p", "hint", "Point at a box for what is known of it, click to keep it. Drag pans, the wheel zooms, right-drag turns.");
-    this.cameras.mark(this.scene?.hidden ?? new Set(), box);
+    this.cameras.mark(this.scene.visible(), box);
   }
 
   step(by) { this.play(false); this.go(this.wanted + by); }

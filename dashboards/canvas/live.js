@@ -28,7 +28,7 @@ class LivePage {
     const stage = element(root, "div", "stage");
     this.scene = new SceneCanvas(element(stage, "div", "bev-host"));
     viewButtons(stage, this.scene);
-    this.layers = new LayerList(element(stage, "div", "layers"), this.scene.hidden, () => this.scene.draw());
+    this.layers = new LayerList(element(stage, "div", "layers"), this.scene, () => this.scene.draw());
     this.banner = element(stage, "div", "banner", "Waiting for the first objects …");
     this.poll();
   }
@@ -55,6 +55,7 @@ class LivePage {
     this.scene.setPlace({ rsus: meta.rsus, path: [], classes: meta.classes });
     this.layers.update(meta.layers);
     this.scene.show(packet);
+    this.layers.count();
     this.root.dataset.shown = String(meta.revision);
   }
 

@@ -10,11 +10,16 @@ export function element(parent, tag, className = "", text = "") {
   return made;
 }
 
-/** A list of sources with swatch, name and count; clicking one hides or shows it. Layers of weight 0 start hidden. */
+/** The sources with swatch, name and count, clicking one hides or shows it; and the least score that is drawn. */
 export class LayerList {
-  constructor(host, hidden, onChange) {
-    this.host = host; this.hidden = hidden; this.onChange = onChange;
+  constructor(host, scene, onChange) {
+    this.host = element(host, "div", "rows"); this.scene = scene; this.hidden = scene.hidden; this.onChange = onChange;
     this.rows = new Map();
+    const least = element(host, "label", "least"), said = element(least, "span"), bar = element(least, "input");
+    Object.assign(bar, { type: "range", min: 0, max: 0.95, step: 0.05, value: scene.leastScore, title: "Hide detections and tracks below this score" });
+    const say = () => { said.textContent = `score ≥ ${scene.leastScore.toFixed(2)}`; };
+    bar.addEventListener("input", () => { scene.leastScore = Number(bar.value); say(); this.count(); onChange(); });
+    say();
   }
 
   update(layers) {
@@ -25,11 +30,17 @@ export class LayerList {
         if (!styles[i].shown) this.hidden.add(layer.name);
         row = this.add(layer, styles[i]);
       }
-      row.count.textContent = String(layer.count);
       row.button.classList.remove("absent");
     });
     const present = new Set(layers.map((layer) => layer.name));
     for (const [name, row] of this.rows) if (!present.has(name)) { row.count.textContent = "–"; row.button.classList.add("absent"); }
+  }
+
+  /** Say of every layer how many of its objects score high enough. */
+  count() {
+    const found = {};
+    for (const box of this.scene.boxes) if (this.scene.scoresEnough(box)) found[box.layer.name] = (found[box.layer.name] ?? 0) + 1;
+    for (const [name, row] of this.rows) if (!row.button.classList.contains("absent")) row.count.textContent = String(found[name] ?? 0);
   }
 
   add(layer, style) {

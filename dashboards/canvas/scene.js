@@ -24,7 +24,7 @@ export class SceneCanvas {
     this.painter = new Painter(this.canvas);
     this.view = new View();
     this.hidden = new Set(); // names of layers
-    this.follow = true; this.labels = true;
+    this.follow = true; this.labels = true; this.leastScore = 0.3;
     this.points = { shown: [true, false], colouring: "height", size: 1.7, heights: POINT_HEIGHTS_M };
     this.boxes = []; this.styles = []; this.rsus = []; this.path = []; this.meta = null;
     this.hovered = null; this.pinned = null;
@@ -73,7 +73,11 @@ export class SceneCanvas {
     this.draw();
   }
 
-  visible() { return this.boxes.filter((box) => !this.hidden.has(box.layer.name)); }
+  /** Boxes of shown layers whose score is high enough. */
+  visible() { return this.boxes.filter((box) => !this.hidden.has(box.layer.name) && this.scoresEnough(box)); }
+
+  /** Whether a box is sure enough to be drawn; truth has no score. */
+  scoresEnough(box) { return box.layer.kind === "truth" || box.score >= this.leastScore; }
 
   resize() {
     const { clientWidth: width, clientHeight: height } = this.host;

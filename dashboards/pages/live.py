@@ -19,7 +19,7 @@ def figures() -> None:
         ("V2X latency, p50", look.number(v2x_ms[0]), "ms"), ("V2X latency, p99", look.number(v2x_ms[1]), "ms"),
         ("fused after, p50", look.number(fusion_ms[0]), "ms"), ("fused after, p99", look.number(fusion_ms[1]), "ms"),
     ]))
-    st.html(look.sparkline("fused after, latest", status.recent_fusion_ms, "ms"))
+    st.html(look.bars("fused after, latest", status.recent_fusion_ms, "ms"))
     st.html(look.table("Roadside units", ["unit", "last seen", "rate", "objects", "latency", "refused"], [
         (rsu.name, f"{rsu.state}:{rsu.seen_s:.1f} s", f"{rsu.rate_hz:.1f} Hz", str(rsu.objects),
          f"{look.number(rsu.latency_p50_ms)} ms", str(rsu.refused)) for rsu in status.rsus]))

@@ -84,10 +84,10 @@ def test_time_that_jumps_back_empties_the_scene_and_goes_on():
     feed = fed()
     for step in range(40):
         feed.take(objects_event(FUSED_TRACKS, step))
-    feed.take(objects_event(VEHICLE_OBJECTS, 0))
+    feed.take(objects_event(FUSED_TRACKS, 0))
     _, scene = feed.scene()
     assert scene.time_ns == START_NS
-    assert [layer.kind for layer in scene.layers] == ["vehicle"]
+    assert [len(layer.objects) for layer in scene.layers] == [1]
     assert len(scene.trails) == 0
 
 
@@ -95,7 +95,27 @@ def test_a_late_message_is_no_jump():
     feed = fed()
     feed.take(objects_event(FUSED_TRACKS, 10))
     feed.take(objects_event(VEHICLE_OBJECTS, 8))
+    assert [layer.kind for layer in feed.scene()[1].layers] == ["vehicle", "fused"]
     assert feed.scene()[1].time_ns == START_NS + 10 * STEP_NS
+
+
+def test_a_worker_that_lags_is_shown_with_what_was_known_at_its_time():
+    feed = fed()
+    for step in range(30):
+        feed.take(objects_event(VEHICLE_OBJECTS, step))
+    feed.take(objects_event(FUSED_TRACKS, 5))
+    vehicle, fused = feed.scene()[1].layers
+    assert vehicle.objects.measured_ns.tolist() == fused.objects.measured_ns.tolist() == [START_NS + 5 * STEP_NS]
+
+
+def test_a_worker_that_died_no_longer_holds_the_picture():
+    feed = fed()
+    feed.take(objects_event(FUSED_TRACKS, 0))
+    for step in range(60):
+        feed.take(objects_event(VEHICLE_OBJECTS, step))
+    _, scene = feed.scene()
+    assert scene.time_ns == START_NS + 59 * STEP_NS
+    assert [layer.kind for layer in scene.layers] == ["vehicle"]
 
 
 def test_a_source_that_stopped_leaves_the_scene():

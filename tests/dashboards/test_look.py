@@ -3,7 +3,7 @@ from dashboards import look
 
 def test_what_comes_from_outside_is_escaped():
     for html in (look.facts_line([("<b>", "<script>")]), look.tiles([("<a>", "<i>", "<u>")]),
-                 look.table("<t>", ["<h>"], [["<td onclick=x>"]]), look.sparkline("<s>", [1, 2], "<m>")):
+                 look.table("<t>", ["<h>"], [["<td onclick=x>"]]), look.bars("<s>", [1, 2], "<m>")):
         for wrong in ("<script>", "<i>", "<h>", "<td onclick", "<s>"):
             assert wrong not in html
 
@@ -19,7 +19,7 @@ def test_an_unknown_figure_is_a_dash_and_a_known_one_is_grouped():
     assert look.number(12345.6) == "12,346"
 
 
-def test_a_line_needs_two_values_and_stays_inside_its_box():
-    assert look.sparkline("x", [1.0], "ms") == ""
-    html = look.sparkline("x", [0.0, 5.0, 10.0], "ms", height_px=46)
-    assert 'points="0.0,42.0 150.0,23.0 300.0,4.0"' in html
+def test_bars_need_two_values_and_stand_over_their_own_range():
+    assert look.bars("x", [1.0], "ms") == ""
+    html = look.bars("x", [0.0, 5.0, 10.0], "ms")
+    assert [part.split("%")[0] for part in html.split("height:")[1:]] == ["2", "50", "100"]
