@@ -29,6 +29,23 @@ def import_pcap(source: Annotated[Path, typer.Argument(help="An Ethernet capture
 
 
 @app.command()
+def inspect(source: Annotated[str, typer.Argument(help="A message as hex, a file that holds one, or - for standard input.")],
+            as_json: Json = False) -> None:
+    """Tell a V2X message field by field: where each stands, its bits, its value and unit; exit code 2 where it is broken."""
+    from replay.console import print_json, print_table
+    from v2x.inspect import inspect_message, read_octets, tree_rows
+
+    found = inspect_message(read_octets(source))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_table(f"{found.wire_format}, {len(found.octets)} octets", ["field", "bit", "bits", "value", "meaning"],
+                    tree_rows(found.pieces))
+    if found.error is not None:
+        raise found.error
+
+
+@app.command()
 def fuse(drive: Annotated[Path, typer.Argument(help="A drive: a folder with a drive.json.")], as_json: Json = False) -> None:
     """Fuse a drive's vehicle objects with its roadside messages: adds fused.tracks, roadside.objects and rsu.health.
 

@@ -47,7 +47,7 @@ REFERENCE_POSITION = Sequence("ReferencePositionWithConfidence", (
         Field("altitudeConfidence", ALTITUDE_CONFIDENCE),
     ))),
 ))
-TIMESTAMP_ITS = Integer(0, 4_398_046_511_103, "ms since 2004-01-01, leap seconds counted")
+TIMESTAMP_ITS = Integer(0, 4_398_046_511_103, "ms of ITS time")
 DELTA_TIME = Integer(-2048, 2047, "ms", {-2048: "that or earlier", 2047: "later than 2046"})
 
 CARTESIAN_ANGLE = Sequence("CartesianAngle", (Field("value", ANGLE_VALUE), Field("confidence", ANGLE_CONFIDENCE)))

@@ -237,7 +237,7 @@ def message_table(time_field: Field) -> Sequence:
 
 FORMS = Forms("CPM", {
     WIRE_FORMAT: message_table(Field("generationTime", cdd.TIMESTAMP_ITS)),
-    DELTA_FORM: message_table(Field("generationDeltaTime", Integer(0, 65_535, "ms, the ITS time modulo 65536"))),
+    DELTA_FORM: message_table(Field("generationDeltaTime", Integer(0, 65_535, "ms of ITS time, modulo 65536"))),
 })
 
 

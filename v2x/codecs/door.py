@@ -20,7 +20,7 @@ def decode(data: bytes, wire_format: str | None = None, *, publisher: str = "", 
     tried in order; a full form name allows that form alone. `publisher` and `received_ns` go into the header as they are.
     DecodeError at the first wrong bit; UnknownFormat for a name that is not in WIRE_FORMATS.
     """
-    name = _edition_of(data) if wire_format is None else wire_format
+    name = edition_of(data) if wire_format is None else wire_format
     form = None if name in _EDITIONS.values() else name
     if name in cpm_v211.FORMS:
         pdu, found = cpm_v211.decode_pdu(data, form)
@@ -39,7 +39,8 @@ def encode(message: Message, wire_format: str) -> bytes:
                         f"a RoadsideMessage and one of {', '.join(cpm_v211.FORMS)}")
 
 
-def _edition_of(data: bytes) -> str:
+def edition_of(data: bytes) -> str:
+    """The plain wire format that a message's own header announces; DecodeError for a header that is not known here."""
     if len(data) < 2:
         raise DecodeError("message", 8 * len(data), f"{len(data)} octets", "protocolVersion and messageId")
     edition = _EDITIONS.get((data[0], data[1]))

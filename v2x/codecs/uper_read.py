@@ -264,7 +264,7 @@ def finish(bits: Bits, path: str) -> None:
 
 def _additions(bits: Bits, path: str) -> list[str | None]:
     """X.691, 19.7-19.9: which additions are there, then each as octets."""
-    where = f"{path}.{ADDITIONS}"
+    where = f"{path}.additions"
     start = bits.at
     if bits.read(1, where):
         raise DecodeError(where, start, f"more than {_ADDITIONS_LIMIT} additions", "fewer")

@@ -203,7 +203,7 @@ def _sequence(kind: Sequence, path: str) -> Write:
             elif not absent_allowed:
                 raise SpecError(f"{path}: no {name!r} in {_brief(value)}, expected it")
         if ADDITIONS in value:
-            _write_additions(sink, value[ADDITIONS], f"{path}.{ADDITIONS}")
+            _write_additions(sink, value[ADDITIONS], f"{path}.additions")
 
     return write
 
