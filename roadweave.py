@@ -167,7 +167,7 @@ def serve_demo(out: Path, bus: str, port: int) -> None:
     from v2x.looped import looped_on_bus
 
     with looped_on_bus(out, bus):
-        serve(out.parent, bus, chosen)
+        serve(out.parent, bus, chosen, live_drive=out)
 
 
 def main() -> None:
