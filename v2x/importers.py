@@ -21,6 +21,7 @@ from v2x.codecs.geonet import PORT_CPM, PORTS, ForeignPacket, unwrap
 from v2x.geodesy import map_from_geo
 from v2x.pcap import Captured, read_pcap
 
+_REASONS_TOLD = 6  # in one note
 _CROSSING_HALF_M = 150.0  # of the square around the first reference position that the made-up site file calls a crossing
 
 
@@ -50,6 +51,7 @@ class PcapImporter:
             topics={ROADSIDE_MESSAGES: TopicInfo("RoadsideMessage", len(times))},
             site=self._site(), importer="pcap", notes=self._notes(),
             facts={"source": self._path.name, "skipped": dict(self._skipped),
+                   "objects": sum(len(message.objects) for message in self._messages),
                    "wire_formats": dict(Counter(message.header.wire_format for message in self._messages))},
         )
 
@@ -71,7 +73,7 @@ class PcapImporter:
             self._skipped[error.reason] += 1
             return None
         except DecodeError as error:
-            self._skipped[f"CPM that breaks its standard: {error.got}, expected {error.expected}"] += 1
+            self._skipped[f"CPM that breaks its standard at {error.where.partition(',')[0]}"] += 1
             return None
         return message if isinstance(message, RoadsideMessage) else None
 
@@ -96,4 +98,6 @@ class PcapImporter:
         return tuple(notes)
 
     def _skipped_words(self) -> str:
-        return ", ".join(f"{count} packets of {reason}" for reason, count in self._skipped.most_common())
+        """The commonest reasons and their counts; all of them stand in the facts."""
+        words = [f"{count} packets of {reason}" for reason, count in self._skipped.most_common(_REASONS_TOLD)]
+        return ", ".join(words) + (", and others" if len(self._skipped) > _REASONS_TOLD else "")

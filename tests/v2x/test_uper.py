@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from data_specs.errors import DecodeError, SpecError
 from tests.v2x.any_value import any_value
 from v2x.codecs import cpm_tr103562, cpm_v211
+from v2x.codecs.asn1_text import asn1_module
 from v2x.codecs.schema import (
     BitString,
     Boolean,
@@ -121,3 +124,16 @@ def test_octets_beyond_any_radio_packet_are_refused_before_they_are_looked_at():
 def test_a_value_that_the_table_does_not_allow_is_refused_by_name(kind, value, text):
     with pytest.raises(SpecError, match=text):
         Codec("T", kind).encode(value)
+
+
+def test_a_table_prints_as_asn1_text_with_every_name_defined_once():
+    text = asn1_module("Printed", cpm_v211.FORMS[cpm_v211.WIRE_FORMAT].kind)
+    assert text.startswith("Printed DEFINITIONS AUTOMATIC TAGS ::= BEGIN\n") and text.endswith("END\n")
+    defined = re.findall(r"^(\w+) ::= ", text, re.MULTILINE)
+    assert len(defined) == len(set(defined))
+    used = set(re.findall(r"\b(?:OF|\w+) ([A-Z][a-z]\w*)\b", text)) - {"DEFINITIONS"}
+    assert used <= set(defined)
+    assert {f"Contained{key}" for key in range(1, 6)} <= set(defined)
+    assert "vehicleSubClass INTEGER (0..14)" in text
+    assert "BIT STRING (SIZE (13, ...))" in text
+    assert "sensorIdList SEQUENCE (SIZE (1..128, ...)) OF INTEGER (0..255) OPTIONAL" in text
