@@ -70,7 +70,9 @@ def test_a_vehicle_that_does_not_know_its_heading_is_refused():
         decoded(vehicle(3601), seen())
 
 
-@pytest.mark.parametrize("place, center_m", [(0, (10.0, 2.0)), (5, (7.9, 2.0)), (4, (12.1, 2.0)), (2, (10.0, 1.1)), (8, (7.9, 2.9))])
+@pytest.mark.parametrize("place, center_m", [
+    (0, (10.0, 2.0)), (5, (7.9, 2.0)), (4, (12.1, 2.0)), (2, (10.0, 1.1)), (8, (7.9, 2.9)),
+])
 def test_a_reference_point_on_the_object_is_brought_to_its_centre(place, center_m):
     got = decoded(RSU, seen(objectRefPoint=place, yawAngle={"value": 0, "confidence": 10})).objects
     np.testing.assert_allclose(got.boxes.center_m[0, :2], center_m)
