@@ -17,24 +17,26 @@ from perception.train import box_residual
 from perception.uncertainty import fit_score, fit_variance_scale
 
 MATCH_M = 2.0
+TRUSTED = 0.3  # the score from which on an object's position counts: variances are fitted over these
 
 
 def calibrate(detector: Detector, scenes: Iterable[Scene]) -> None:
     """Set the detector's calibration from the scenes; it must be in evaluation mode."""
-    labels, scores, rights, residuals, log_variances = [], [], [], [], []
+    found, rights, residuals = [], [], []
     for scene in scenes:
         peaks = detector.peaks(scene.points)
         truth = match(peaks, scene, [int(c) for c in detector.head.classes])
-        labels.append(peaks.label)
-        scores.append(peaks.score)
+        found.append(peaks)
         rights.append(truth >= 0)
         residuals.append(_residual(peaks[truth >= 0], scene, truth[truth >= 0]))
-        log_variances.append(peaks.log_variance[truth >= 0])
-    label, score, right = torch.cat(labels), torch.cat(scores), torch.cat(rights)
+    label, score = torch.cat([peaks.label for peaks in found]), torch.cat([peaks.score for peaks in found])
+    right = torch.cat(rights)
     for i in range(len(detector.head.classes)):
         slope, offset = fit_score(score[label == i], right[label == i])
         detector.calibration.score_slope[i], detector.calibration.score_offset[i] = slope, offset
-    detector.calibration.variance_scale.copy_(fit_variance_scale(torch.cat(residuals), torch.cat(log_variances)))
+    trusted = torch.cat([detector.calibration.score(peaks) for peaks in found])[right] >= TRUSTED
+    log_variance = torch.cat([peaks.log_variance for peaks in found])[right]
+    detector.calibration.variance_scale.copy_(fit_variance_scale(torch.cat(residuals)[trusted], log_variance[trusted]))
 
 
 def match(peaks: Peaks, scene: Scene, classes: list[int], within_m: float = MATCH_M) -> Tensor:
