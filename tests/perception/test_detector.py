@@ -6,7 +6,7 @@ from data_specs.errors import SpecError
 from data_specs.pose import SE3
 from data_specs.sensors import Sample
 from perception.checkpoint import build_detector
-from perception.detector import Detector
+from perception.detector import LEAST_SCORE, Detector
 from perception.head import Peaks
 from tests.perception.scenes import TINY, sample_of
 
@@ -49,3 +49,10 @@ def test_objects_carry_their_class_time_and_uncertainty_and_no_velocity(detector
     np.testing.assert_allclose(np.sqrt(np.diag(objects.covariance[0])[:4]), [0.2, 0.3, 0.1, 0.5], rtol=1e-5)
     np.testing.assert_allclose(objects.size_sigma_m, [[0.07, 0.12, 0.51]], rtol=1e-5)
     assert np.isnan(objects.velocity_mps).all()
+
+
+def test_what_is_hardly_ever_right_is_left_out(detector, monkeypatch):
+    two = Peaks(torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64), torch.tensor([0.7, LEAST_SCORE / 2]),
+                torch.tensor([[3.0, 4.0, 0.9], [9.0, 4.0, 0.9]]), torch.ones(2, 3), torch.zeros(2), torch.zeros(2, 7))
+    monkeypatch.setattr(detector, "peaks", lambda points: two)
+    assert detector.detect(sample_of(np.zeros((3, 4)))).score.tolist() == pytest.approx([0.7])

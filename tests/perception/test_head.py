@@ -2,7 +2,7 @@ import torch
 
 from data_specs.objects import ObjectClass
 from perception.grid import BevGrid
-from perception.head import PRIOR, CenterHead, HeadMaps, decode
+from perception.head import PRIOR, CenterHead, HeadMaps, Peaks, decode, one_for_each_place
 
 GRID = BevGrid((-4.0, 4.0), (-4.0, 4.0), (-1.0, 3.0), 1.0)
 
@@ -47,3 +47,11 @@ def test_scenes_of_a_batch_stay_apart():
 
 def test_empty_heatmaps_give_no_peaks():
     assert len(decode(flat_maps(), GRID).score) == 0
+
+
+def test_of_objects_in_one_place_the_best_stays_whatever_their_classes():
+    peaks = Peaks(torch.zeros(3, dtype=torch.int64), torch.tensor([0, 1, 0]), torch.tensor([0.5, 0.9, 0.3]),
+                  torch.tensor([[0.0, 0.0, 0.8], [0.4, 0.0, 0.8], [0.0, 3.0, 0.8]]), torch.tensor([[4.5, 1.9, 1.6]]).repeat(3, 1),
+                  torch.zeros(3), torch.zeros(3, 7))
+    assert one_for_each_place(peaks).score.tolist() == torch.tensor([0.9, 0.3]).tolist()
+    assert len(one_for_each_place(peaks[torch.zeros(0, dtype=torch.int64)]).score) == 0
