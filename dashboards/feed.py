@@ -30,8 +30,8 @@ LATENCY_KEPT = 2000
 RECENT = 150  # durations of fusion that the page draws
 TRAIL_NS = 3_000_000_000
 JUMP_NS = 2_000_000_000  # further back than any late message: the stream started over
-LAG_NS = 5_000_000_000  # fused lists further behind than this are no longer waited for
-HISTORY = 100  # lists and poses kept per source: enough for that lag
+LAG_NS = 20_000_000_000  # fused lists further behind than this are no longer waited for
+HISTORY = 400  # lists and poses kept per source: enough for that lag
 SURE = 0.5  # existence from which on a track is counted
 MESSAGES_KEPT = 200
 SEEN_GREEN_S, SEEN_AMBER_S = 0.5, 2.0
@@ -120,6 +120,11 @@ class LiveFeed:
     def places(self) -> list[dict[str, object]]:
         """Where the roadside units stand, for the canvas."""
         return [{"name": rsu.name, "xyz_m": rsu.map_from_rsu.translation_m.tolist()} for rsu in self._site.rsus]
+
+    @property
+    def behind_s(self) -> float:
+        """How far the newest fused list is behind the newest event; 0 before there is one."""
+        return max(0, self._newest_ns - self._fused_at_ns) / 1e9 if self._fused_at_ns else 0.0
 
     @property
     def epoch_ns(self) -> int:

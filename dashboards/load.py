@@ -37,7 +37,7 @@ from replay.drive import (
 
 TRAIL_NS = 3_000_000_000
 SLOT_NS = 1_000_000_000
-KEPT_PACKETS, KEPT_SLOTS, KEPT_PICTURES = 96, 128, 32
+KEPT_PACKETS, KEPT_SLOTS, KEPT_PICTURES, KEPT_VIEWS = 96, 128, 32, 4
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -206,7 +206,7 @@ class Library:
         if not folder.is_dir():
             raise MissingInput(folder, "a folder of drives")
         self.folder = folder
-        self._views: dict[str, tuple[int, DriveView]] = {}
+        self._views: Kept[tuple[str, int], DriveView] = Kept(KEPT_VIEWS)
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -227,9 +227,5 @@ class Library:
 
         path = self.path(name)
         with self._lock:
-            changed_ns = (path / "drive.json").stat().st_mtime_ns
-            known = self._views.get(name)
-            if known is None or known[0] != changed_ns:
-                known = changed_ns, DriveView(name, open_drive(path))
-                self._views[name] = known
-            return known[1]
+            made_ns = (path / "drive.json").stat().st_mtime_ns
+            return self._views.get((name, made_ns), lambda: DriveView(name, open_drive(path)))

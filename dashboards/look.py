@@ -20,9 +20,9 @@ _STYLE = """
   .rw-bars {display: flex; align-items: flex-end; gap: 1px; height: 40px; margin-top: 4px;}
   .rw-bar {flex: 1; background: #2aa57e;}
   .rw-table {width: 100%; border-collapse: collapse; font-size: 0.8rem; font-variant-numeric: tabular-nums;}
-  .rw-table caption {text-align: left; color: #8a97a6; font-size: 0.74rem; padding: 8px 2px 4px;}
-  .rw-table th {color: #8a97a6; font-weight: 500; text-align: right; padding: 3px 6px; border-bottom: 1px solid #222b36;}
-  .rw-table td {text-align: right; padding: 4px 6px; border-bottom: 1px solid #1a212b;}
+  .rw-table caption {text-align: left; color: #8a97a6; font-size: 0.74rem; padding: 4px 2px 2px;}
+  .rw-table th {color: #8a97a6; font-weight: 500; text-align: right; padding: 1px 6px; border-bottom: 1px solid #222b36;}
+  .rw-table td {text-align: right; padding: 2px 6px; line-height: 1.35; border-bottom: 1px solid #1a212b;}
   .rw-table th:first-child, .rw-table td:first-child {text-align: left;}
   .rw-state {font-weight: 600;}
   .rw-ok {color: #2fd9a0;} .rw-late {color: #f5b942;} .rw-silent {color: #ff7b6b;}

@@ -59,7 +59,7 @@ def live_scene(request: Request) -> Response:
         return Response(status_code=204)
     revision, scene = feed.scene()
     status = feed.status()
-    extra: dict[str, Any] = {"revision": revision, "link": status.link, "trouble": status.trouble,
+    extra: dict[str, Any] = {"revision": revision, "behind_s": feed.behind_s, "link": status.link, "trouble": status.trouble,
                              "classes": class_titles(), "rsus": feed.places()}
     packet = pack(extra | {"empty": True}, {}) if scene is None else pack_scene(scene, feed.epoch_ns, extra)
     return Response(packet, media_type=PACKET_TYPE, headers={"Cache-Control": "no-store"})

@@ -44,10 +44,13 @@ class DrivePage {
     this.scene.setPlace({ rsus: index.rsus, path: index.path_m, classes: index.classes });
     viewButtons(stage, this.scene, (on) => { this.store.ask(on ? "?roadside_points=1" : ""); this.again(); });
     this.layers = new LayerList(element(stage, "div", "layers"), this.scene, () => this.redraw());
+    this.banner = element(stage, "div", "banner");
+    this.say("");
     this.cameras = new Cameras(element(side, "div", "cameras"));
     this.picked = element(side, "div", "picked");
     this.pick(null);
     topicTable(side, index.topics);
+    for (const note of index.notes) element(side, "p", "hint", note);
     this.buildTransport(element(root, "div", "transport"));
     this.onKey = (event) => this.key(event);
     window.addEventListener("keydown", this.onKey);
@@ -102,15 +105,21 @@ class DrivePage {
         this.show(target, packet);
       }
     } catch (error) {
-      this.clock.textContent = String(error.message ?? error);
+      this.say(String(error.message ?? error));
       this.play(false);
     } finally {
       this.busy = false;
     }
   }
 
+  say(text) {
+    this.banner.textContent = text;
+    this.banner.style.display = text ? "block" : "none";
+  }
+
   show(moment, packet) {
-    this.moment = moment; this.packet = packet;
+    this.moment = moment;
+    this.say("");
     this.layers.update(packet.meta.layers);
     this.scene.show(packet);
     this.layers.count();

@@ -5,6 +5,7 @@ import { LayerList, element, viewButtons } from "./panel.js";
 import { unpack } from "./packet.js";
 
 const EVERY_MS = 110, RETRY_MS = 1000;
+const BEHIND_S = 1.5; // more than any lateness that fusion waits for
 const mounted = new WeakMap();
 
 /** Entry point of the component. Returns how to take it down. */
@@ -50,7 +51,7 @@ class LivePage {
     if (this.closed) return;
     const { meta } = packet;
     this.revision = meta.revision;
-    this.say(meta.link === "down" ? `No link: ${meta.trouble}` : meta.empty ? "Connected; waiting for the first objects …" : "");
+    this.say(trouble(meta));
     if (meta.empty) return;
     this.scene.setPlace({ rsus: meta.rsus, path: [], classes: meta.classes });
     this.layers.update(meta.layers);
@@ -69,4 +70,11 @@ class LivePage {
     clearTimeout(this.timer);
     this.scene.close();
   }
+}
+
+/** What a viewer must know before trusting the picture, or nothing. */
+function trouble(meta) {
+  if (meta.link === "down") return `No link: ${meta.trouble}`;
+  if (meta.empty) return "Connected; waiting for the first objects …";
+  return meta.behind_s > BEHIND_S ? `Fusion is ${meta.behind_s.toFixed(1)} s behind` : "";
 }

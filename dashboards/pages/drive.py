@@ -30,5 +30,3 @@ with facts:
         ("roadside units", f"{len(info.site.rsus)}"),
     ]))
 drive_canvas(name)
-for note in info.notes:
-    st.caption(note)

@@ -23,10 +23,10 @@ def figures() -> None:
     st.html(look.table("Roadside units", ["unit", "last seen", "rate", "objects", "latency", "refused"], [
         (rsu.name, f"{rsu.state}:{rsu.seen_s:.1f} s", f"{rsu.rate_hz:.1f} Hz", str(rsu.objects),
          f"{look.number(rsu.latency_p50_ms)} ms", str(rsu.refused)) for rsu in status.rsus]))
-    st.html(look.table("Fused tracks by class", ["class", "tracks"], [
-        (name, str(count)) for name, count in sorted(status.fused.items())]))
     st.html(look.table("Bus", ["topic", "rate"], [("link", LINKS[status.link])] + [
         (topic, f"{rate_hz:.1f} /s") for topic, rate_hz in status.rates_hz.items()]))
+    st.html(look.table("Fused tracks by class", ["class", "tracks"], [
+        (name, str(count)) for name, count in sorted(status.fused.items())]))
     if status.link == "down":
         st.warning(status.trouble)
     if status.unreadable:

@@ -111,10 +111,11 @@ def test_a_worker_that_lags_is_shown_with_what_was_known_at_its_time():
 def test_a_worker_that_died_no_longer_holds_the_picture():
     feed = fed()
     feed.take(objects_event(FUSED_TRACKS, 0))
-    for step in range(60):
+    for step in range(210):
         feed.take(objects_event(VEHICLE_OBJECTS, step))
     _, scene = feed.scene()
-    assert scene.time_ns == START_NS + 59 * STEP_NS
+    assert scene.time_ns == START_NS + 209 * STEP_NS
+    assert feed.behind_s == pytest.approx(20.9)
     assert [layer.kind for layer in scene.layers] == ["vehicle"]
 
 
