@@ -19,4 +19,4 @@ def assert_same(got: object, expected: object) -> None:
         for a, b in zip(got, expected):
             assert_same(a, b)
     else:
-        assert got == expected or (got != got and expected != expected)
+        assert got == expected or (got != got and expected != expected), f"{got!r}, expected {expected!r}"

@@ -90,11 +90,11 @@ def test_what_one_process_plays_another_records_bit_for_bit(own_broker, drive, t
     played = json.loads(out)
     assert played["events"] == 120
     assert played["topics"] == {EGO_POSES: 30, "rsu.messages": 30, TRUTH: 30, VEHICLE_OBJECTS: 30}
-    time.sleep(3.0)  # it is a moment behind
+    time.sleep(8.0)  # it is a moment behind, on a busy machine a long one
     recorder.send_signal(signal.SIGINT)
     code, out, err = outcome(recorder)
     assert code == 0, err
-    assert json.loads(out)["topics"]["rsu.messages"] == {"kind": "RoadsideMessage", "count": 30}
+    assert {name: topic["count"] for name, topic in json.loads(out)["topics"].items()} == played["topics"]
     recorded = open_drive(tmp_path / "recorded")
     assert (recorded.info.origin, recorded.info.facts["played"]) == (ORIGIN, "crossing")
     for got, expected in zip(recorded.events(), open_drive(drive).events(topics=BUS_TOPICS), strict=True):
