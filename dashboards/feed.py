@@ -32,7 +32,6 @@ TRAIL_NS = 3_000_000_000
 JUMP_NS = 2_000_000_000  # further back than any late message: the stream started over
 LAG_NS = 20_000_000_000  # fused lists further behind than this are no longer waited for
 HISTORY = 400  # lists and poses kept per source: enough for that lag
-SURE = 0.5  # existence from which on a track is counted
 MESSAGES_KEPT = 200
 SEEN_GREEN_S, SEEN_AMBER_S = 0.5, 2.0
 Kind = TypeVar("Kind")
@@ -196,8 +195,8 @@ class LiveFeed:
         elif event.topic == FUSED_TRACKS:
             self._fused_at_ns = event.time_ns
             self._fused = Counter(ObjectClass(label).title.replace("_", " ")
-                                  for label in objects[objects.existence >= SURE].label.tolist())
-            self._tracks.append((event.time_ns, layer.objects.track_id, layer.objects.boxes.center_m))
+                                  for label in objects[objects.existence >= layers.SURE].label.tolist())
+            self._tracks.append((event.time_ns, layers.sure_ids(layer.objects), layer.objects.boxes.center_m))
             if event.time_ns in self._waiting:
                 self._fusion_ns.append(now_ns - self._waiting.pop(event.time_ns))
 

@@ -16,6 +16,7 @@ from replay.drive import FUSED_TRACKS, VEHICLE_OBJECTS, Event
 
 MAX_POINTS = 200_000
 JPEG_QUALITY = 88
+SURE = 0.5  # existence from which on a track is counted and leaves a trail
 _KINDS = {VEHICLE_OBJECTS: ("vehicle", "vehicle"), FUSED_TRACKS: ("fused", "fused")}
 
 
@@ -41,6 +42,11 @@ def object_layer(topic: str, objects: ObjectList, site: Site) -> Layer:
 def unit_name(publisher: str, site: Site) -> str:
     """The site's name for a publisher; the publisher itself where the site does not know it."""
     return next((rsu.name for rsu in site.rsus if publisher in (rsu.name, rsu.source)), publisher)
+
+
+def sure_ids(tracks: ObjectList) -> Array:
+    """Track ids [n], -1 for what probably does not exist: such a track leaves no trail."""
+    return np.where(tracks.existence >= SURE, tracks.track_id, -1)
 
 
 def latest_by_source(events: Iterable[Event]) -> list[ObjectList]:

@@ -116,7 +116,7 @@ class DriveView:
         return placed[0].map_from_ego if placed else None
 
     def _tracks(self, at_ns: int) -> list[tuple[int, Array, Array]]:
-        return [(event.time_ns, event.payload.track_id, event.payload.boxes.center_m)
+        return [(event.time_ns, layers.sure_ids(event.payload), event.payload.boxes.center_m)
                 for event in self._recent(FUSED_TRACKS, at_ns, TRAIL_NS) if isinstance(event.payload, ObjectList)]
 
     def _samples(self, topic: str, at_ns: int) -> list[Sample]:

@@ -75,7 +75,8 @@ export class Batch {
 /** Draws on one canvas; throws where the browser has no WebGL 2. */
 export class Painter {
   constructor(canvas) {
-    const gl = canvas.getContext("webgl2", { antialias: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
+    // lines soften their own edges: multisampling would cost a software renderer most of its time
+    const gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true });
     if (!gl) throw new Error("This browser has no WebGL 2, which the picture is drawn with.");
     this.gl = gl;
     this.points = program(gl, POINTS_VERTEX, PLAIN_FRAGMENT);

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -37,6 +38,12 @@ def test_a_messages_objects_land_where_they_were_seen():
     (layer,) = layers.message_layers(messages, ORIGIN, SITE)
     assert (layer.name, layer.kind) == ("rsu-1", "roadside")
     np.testing.assert_allclose(layer.objects.boxes.center_m[0, :2], [4.4, -8.0], atol=0.05)
+
+
+def test_a_track_that_probably_does_not_exist_leaves_no_trail():
+    car = crossing_car(START_NS, 0, "fusion", 0.0)
+    assert layers.sure_ids(car).tolist() == [7]
+    assert layers.sure_ids(replace(car, existence=np.array([0.4], np.float32))).tolist() == [-1]
 
 
 def test_truth_to_be_ignored_is_left_out():
