@@ -95,5 +95,5 @@ def show_info(info: Any, drive: Path, as_json: bool) -> None:
     if as_json:
         print_json(info_json(info))
         return
-    print_table(f"{drive}", ["topic", "kind", "count"], info_rows(info),
+    print_table(f"{drive}", ["topic", "kind", "records", "objects"], info_rows(info),
                 [f"{info.duration_s:.1f} s, made by {info.importer}", *info.notes])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from data_specs.health import RsuHealth
-from data_specs.messages import GeoPoint, Message
+from data_specs.messages import GeoPoint, Message, RoadsideMessage, StationMessage
 from data_specs.objects import ObjectList, Truth
 from data_specs.pose import EgoPose
 from data_specs.sensors import Sample
@@ -52,7 +52,8 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class TopicInfo:
     kind: str  # the payload's type name
-    count: int
+    count: int  # records
+    objects: int = 0  # in all of them together
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,16 @@ class DriveInfo:
     @property
     def duration_s(self) -> float:
         return (self.end_ns - self.start_ns) / 1e9
+
+
+def objects_in(payload: Payload) -> int:
+    """How many objects a record holds; 0 for kinds that hold none."""
+    match payload:
+        case ObjectList() | Truth():
+            return len(payload)
+        case RoadsideMessage() | StationMessage():
+            return len(payload.objects)
+    return 0
 
 
 class Drive(Protocol):

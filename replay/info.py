@@ -5,26 +5,28 @@ from typing import Any
 
 from replay.drive import DriveInfo
 
-_OBJECT_KINDS = {"ObjectList", "Truth"}
 _MESSAGE_KINDS = {"RoadsideMessage", "StationMessage", "SignalMessage", "LaneMap", "HazardMessage"}
 
 
 def info_json(info: DriveInfo) -> dict[str, Any]:
-    """{"drive_id", "duration_s", "messages", "samples", "objects", "topics", ...}; the three counts are of records."""
+    """{"drive_id", "duration_s", "messages", "samples", "objects", "topics", ...}: how many records of messages and of samples,
+    and how many objects in all lists and messages together."""
     return {
         "drive_id": info.drive_id, "importer": info.importer, "duration_s": info.duration_s,
         "start_ns": info.start_ns, "end_ns": info.end_ns,
-        "messages": _count(info, _MESSAGE_KINDS), "samples": _count(info, {"Sample"}), "objects": _count(info, _OBJECT_KINDS),
-        "topics": {name: {"kind": topic.kind, "count": topic.count} for name, topic in sorted(info.topics.items())},
+        "messages": _count(info, _MESSAGE_KINDS), "samples": _count(info, {"Sample"}),
+        "objects": sum(topic.objects for topic in info.topics.values()),
+        "topics": {name: {"kind": topic.kind, "count": topic.count, "objects": topic.objects}
+                   for name, topic in sorted(info.topics.items())},
         "origin": {"latitude_deg": info.origin.latitude_deg, "longitude_deg": info.origin.longitude_deg,
                    "altitude_m": info.origin.altitude_m},
         "roadside_units": [rsu.name for rsu in info.site.rsus], "notes": list(info.notes), "facts": dict(info.facts),
     }
 
 
-def info_rows(info: DriveInfo) -> list[tuple[str, str, int]]:
-    """(topic, kind, count), by topic name."""
-    return [(name, topic.kind, topic.count) for name, topic in sorted(info.topics.items())]
+def info_rows(info: DriveInfo) -> list[tuple[str, str, int, int]]:
+    """(topic, kind, records, objects in them), by topic name."""
+    return [(name, topic.kind, topic.count, topic.objects) for name, topic in sorted(info.topics.items())]
 
 
 def _count(info: DriveInfo, kinds: set[str]) -> int:

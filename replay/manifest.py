@@ -93,7 +93,8 @@ def info_to_dict(info: DriveInfo) -> dict[str, Any]:
         "drive_id": info.drive_id,
         "origin": [info.origin.latitude_deg, info.origin.longitude_deg, None if altitude_m != altitude_m else altitude_m],
         "start_ns": int(info.start_ns), "end_ns": int(info.end_ns),
-        "topics": {name: {"kind": topic.kind, "count": topic.count} for name, topic in sorted(info.topics.items())},
+        "topics": {name: {"kind": topic.kind, "count": topic.count, "objects": topic.objects}
+                   for name, topic in sorted(info.topics.items())},
         "site": info.site.to_dict(), "importer": info.importer, "notes": list(info.notes), "facts": dict(info.facts),
     }
 
@@ -105,7 +106,8 @@ def info_from_dict(content: dict[str, Any], where: str) -> DriveInfo:
         drive_id=content["drive_id"],
         origin=GeoPoint(latitude_deg, longitude_deg, float("nan") if altitude_m is None else altitude_m),
         start_ns=int(content["start_ns"]), end_ns=int(content["end_ns"]),
-        topics={name: TopicInfo(topic["kind"], int(topic["count"])) for name, topic in content["topics"].items()},
+        topics={name: TopicInfo(topic["kind"], int(topic["count"]), int(topic.get("objects", 0)))
+                for name, topic in content["topics"].items()},
         site=site_from_dict(content["site"], where), importer=content["importer"],
         notes=tuple(content["notes"]), facts=content["facts"],
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_specs.errors import SpecError, TruncatedInput
-from replay.drive import EGO_SAMPLES, DriveInfo, Event, TopicInfo
+from replay.drive import EGO_SAMPLES, DriveInfo, Event, TopicInfo, objects_in
 from replay.manifest import CLOSED, MESSAGE_JOURNAL, OBJECT_JOURNAL, SENSORS, Manifest, read_manifest, require_whole
 
 _Row = tuple[int, int, Event]  # time_ns, sequence, event
@@ -129,7 +129,8 @@ class RecordedDrive:
         topics = {}
         for name, parts in self._topics.items():
             kinds = sorted(getattr(part, "kind", "Sample") for part in parts)
-            topics[name] = TopicInfo(", ".join(kinds), len(times[name]))
+            objects = 0 if kinds == ["Sample"] else sum(objects_in(event.payload) for event in self.events(topics=[name]))
+            topics[name] = TopicInfo(", ".join(kinds), len(times[name]), objects)
         ends = [error for error in (*(j.ends_early for j in self._journals), self._samples.ends_early) if error]
         reasons = "; ".join(f"{Path(error.where).name} {error.got}" for error in ends if isinstance(error, TruncatedInput))
         note = "this drive was not closed: what is whole in it is readable" + (f" ({reasons})" if reasons else "")

@@ -16,7 +16,7 @@ from typing import Any
 from data_specs.errors import InputError, SpecError
 from data_specs.sensors import Sample
 from replay.console import progress
-from replay.drive import DriveInfo, Event, Importer, TopicInfo
+from replay.drive import DriveInfo, Event, Importer, TopicInfo, objects_in
 from replay.manifest import (
     CLOSED,
     MANIFEST,
@@ -77,7 +77,7 @@ class Recorder:
         else:
             _journal_of(event, self._objects, self._messages).write(event, self._sequence)
         self._sequence += 1
-        self._topics[event.topic] = _counted(self._topics.get(event.topic), type(event.payload).__name__)
+        self._topics[event.topic] = _counted(self._topics.get(event.topic), event)
         first_ns, last_ns = self._span_ns or (event.time_ns, event.time_ns)
         self._span_ns = (min(first_ns, event.time_ns), max(last_ns, event.time_ns))
 
@@ -196,7 +196,7 @@ def _write_aside(aside: Path, events: Iterable[Event], taken: set[str]) -> dict[
             if event.topic in taken:
                 raise SpecError(f"{event.topic}: is in the drive already, expected a new topic or one that is replaced")
             journal.write(event, sequence)
-            topics[event.topic] = _counted(topics.get(event.topic), kind)
+            topics[event.topic] = _counted(topics.get(event.topic), event)
     finally:
         journal.close()
     return topics
@@ -209,8 +209,9 @@ def _journal_of(event: Event, objects: JournalWriter, messages: JournalWriter) -
     return messages if kind in MESSAGE_KINDS else objects
 
 
-def _counted(topic: TopicInfo | None, kind: str) -> TopicInfo:
+def _counted(topic: TopicInfo | None, event: Event) -> TopicInfo:
+    kind, objects = type(event.payload).__name__, objects_in(event.payload)
     if topic is None:
-        return TopicInfo(kind, 1)
-    kinds = topic.kind.split(", ")
-    return TopicInfo(topic.kind if kind in kinds else ", ".join(sorted([*kinds, kind])), topic.count + 1)
+        return TopicInfo(kind, 1, objects)
+    kinds = sorted({*topic.kind.split(", "), kind})
+    return TopicInfo(", ".join(kinds), topic.count + 1, topic.objects + objects)

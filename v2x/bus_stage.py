@@ -22,8 +22,9 @@ from replay.drive import (
     DriveInfo,
     Event,
 )
+from v2x.bus_drive import BusSink
 from v2x.looped import PLAYED_TOPICS
-from v2x.records import bus_key, from_bus_record, to_bus_record
+from v2x.records import from_bus_record
 from v2x.worker import FusionWorker
 
 ANSWERED = (FUSED_TRACKS, ROADSIDE_OBJECTS, RSU_HEALTH)
@@ -36,7 +37,8 @@ class BusFusion:
     name = "fusion"
 
     def __init__(self, bus: Bus, info: DriveInfo, patience_s: float = 15.0) -> None:
-        self._bus, self._info, self._patience_s = bus, info, patience_s
+        self._bus, self._patience_s = bus, patience_s
+        self._sink = BusSink(bus, info)
         self._answers = bus.subscribe(ANSWERED, from_start=False)
         self.worker = FusionWorker(bus, info, group=f"fusion-{uuid.uuid4()}", from_start=False)
         self._in_the_air: list[tuple[int, int, Event]] = []
@@ -69,8 +71,7 @@ class BusFusion:
     def _land(self, now_ns: int | None) -> None:
         while self._in_the_air and (now_ns is None or self._in_the_air[0][0] <= now_ns):
             _, _, event = heapq.heappop(self._in_the_air)
-            record = to_bus_record(event, bus_key(self._info, event))
-            self._bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
+            self._sink.write(event)
             self._sent += event.topic in FUSED_FROM
 
     def _read(self, timeout_s: float = 0.0) -> Iterator[Event]:

@@ -30,7 +30,7 @@ from replay.drive import (
 )
 from v2x.geodesy import map_from_geo
 from v2x.health import Tally, heard, refused, reports
-from v2x.observation import ROADSIDE, VEHICLE, SourceModel, observe, with_common
+from v2x.observation import ROADSIDE, VEHICLE, SourceModel, observe, with_more_common
 from v2x.tracker import TrackerConfig, TrackerState, objects_of, step
 from v2x.trust import Agreement, learned, offsets_beside
 
@@ -210,7 +210,7 @@ def _handle(state: FusionState, group: list[Held], config: FusionConfig) -> tupl
         offsets_m = offsets_beside(state.tracker, VEHICLE_SOURCE, seen, config.tracker.recent_ns)
         agreement = learned(state.agreement.get(source, Agreement()), offsets_m)
         state = replace(state, agreement={**state.agreement, source: agreement})
-        seen = with_common(seen, agreement.common_m(model.common_m))
+        seen = with_more_common(seen, agreement.common_m)
     tracker = step(state.tracker, seen, config.tracker)
     events = [] if is_vehicle else [Event(time_ns, ROADSIDE_OBJECTS, objects)]
     speaks = is_vehicle or VEHICLE_SOURCE not in state.latest_ns or (

@@ -18,8 +18,8 @@ from replay.console import say
 from replay.drive import EGO_POSES, ROADSIDE_MESSAGES, VEHICLE_OBJECTS, Drive
 from replay.player import LAP_GAP_NS
 from replay.shift import shifted
+from v2x.bus_drive import BusSink
 from v2x.buses import open_bus
-from v2x.records import bus_key, to_bus_record
 from v2x.worker import FusionWorker
 
 PLAYED_TOPICS = (EGO_POSES, VEHICLE_OBJECTS, ROADSIDE_MESSAGES)
@@ -75,13 +75,13 @@ def play_lap(bus: Bus, drive: Drive, stop: threading.Event, speed: float = 1.0, 
 
 
 def _publish(bus: Bus, drive: Drive, stop: threading.Event, speed: float, shift_ns: int, failed: list) -> None:
+    sink = BusSink(bus, drive.info)
     began_s, first_ns = time.monotonic(), None
     for at_ns, event in by_arrival(drive.events(topics=PLAYED_TOPICS)):
         first_ns = at_ns if first_ns is None else first_ns
         if stop.wait(max(0.0, began_s + (at_ns - first_ns) / 1e9 / speed - time.monotonic())) or failed:
             return
-        record = to_bus_record(shifted(event, shift_ns), bus_key(drive.info, event))
-        bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
+        sink.write(shifted(event, shift_ns))
 
 
 def _laps(drive: Drive, url: str, stop: threading.Event, speed: float) -> None:

@@ -37,13 +37,15 @@ class SourceModel:
     yaw_rad: float
     least_m: float  # no position is believed to be better than this
     common_m: float  # of the source's own place: shared by all it sees
+    common_share: float  # of a stated variance that comes back from frame to frame: a part seen is the same part next time
     trust: float  # how much of its scores counts, 0 to 1
     learns_common: bool = False  # whether common_m grows with what is seen of it (v2x/trust.py)
 
 
-VEHICLE = SourceModel(position_m=0.25, position_per_length=0.04, yaw_rad=0.15, least_m=0.05, common_m=0.05, trust=1.0)
-ROADSIDE = SourceModel(position_m=0.5, position_per_length=0.04, yaw_rad=0.25, least_m=0.15, common_m=0.3, trust=0.9,
-                       learns_common=True)
+VEHICLE = SourceModel(position_m=0.25, position_per_length=0.04, yaw_rad=0.15, least_m=0.05,
+                      common_m=0.05, common_share=0.7, trust=1.0)
+ROADSIDE = SourceModel(position_m=0.5, position_per_length=0.04, yaw_rad=0.25, least_m=0.15,
+                       common_m=0.2, common_share=0.0, trust=1.0, learns_common=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +76,24 @@ def observe(objects: ObjectList, time_ns: int, source: str, model: SourceModel) 
     sigma_m = np.where(np.isfinite(objects.size_sigma_m), np.maximum(objects.size_sigma_m, 0.05), 0.1 * size_m + 0.1)
     velocity = np.nan_to_num(objects.velocity_mps)
     mean = np.concatenate([boxes.center_m, boxes.yaw_rad[:, None], velocity], axis=1)
+    independent = _noise(objects, size_m[:, 0], model)
+    common = np.zeros_like(independent)
+    common[:, :2, :2] = model.common_share * independent[:, :2, :2]
+    independent -= common
+    common[:, [0, 1], [0, 1]] += model.common_m**2
     return Observation(
-        time_ns, source, model.trust,
-        Estimate(mean, _noise(objects, size_m[:, 0], model), _common(len(objects), model.common_m)),
+        time_ns, source, model.trust, Estimate(mean, independent, common),
         (time_ns - objects.measured_ns) / 1e9, objects.label.astype(np.intp), np.asarray(objects.score),
         objects.existence.astype(np.float64), size_m, np.where(np.isfinite(said_m), sigma_m**2, (0.3 * size_m) ** 2),
         np.asarray(objects.track_id),
     )
 
 
-def with_common(seen: Observation, common_m: float) -> Observation:
-    """The observation with another doubt about where its source stands, metres per axis."""
-    return replace(seen, estimate=replace(seen.estimate, common=_common(len(seen), common_m)))
-
-
-def _common(n: int, common_m: float) -> Array:
-    common = np.zeros((n, 6, 6))
-    common[:, 0, 0] = common[:, 1, 1] = common_m**2
-    return common
+def with_more_common(seen: Observation, common_m: float) -> Observation:
+    """The observation with more doubt about where its source stands, metres per axis."""
+    common = seen.estimate.common.copy()
+    common[:, [0, 1], [0, 1]] += common_m**2
+    return replace(seen, estimate=replace(seen.estimate, common=common))
 
 
 def _noise(objects: ObjectList, length_m: Array, model: SourceModel) -> Array:

@@ -36,8 +36,9 @@ class TrackerConfig:
     birth_existence: float = 0.5  # of a detection of score 1
     hit_odds: float = 8.0  # what a detection of score 1 multiplies the odds of existence by
     least_existence: float = 0.02
-    score_gain: float = 0.35  # how much of a new score enters the running one
-    first_score: float = 0.7  # the part of its score that a new track gets
+    score_gain: float = 0.25  # how much of a new score enters the running one
+    miss_gain: float = 0.15  # how much of the running score a miss takes
+    first_score: float = 0.85  # the part of its score that a new track gets
     merge_m: float = 1.0  # two tracks closer than this (or a quarter of their length) may be one object
     output_existence: float = 0.05
 
@@ -52,7 +53,7 @@ class Tracks:
     size_variance_m2: Array  # [t, 3]
     class_log: Array  # [t, classes] unnormalised log probabilities
     existence: Array  # [t]
-    score: Array  # [t, s] running score by source, misses counting as zero
+    score: Array  # [t, s] running score by source, which misses lower
     seen_ns: Array  # [t, s] when a source last saw it
     source_id: Array  # [t, s] what the source called it then
 
@@ -193,7 +194,7 @@ def _fused(tracks: Tracks, seen: Observation, pairs: Array, source: int, config:
     score, seen_ns, source_id = tracks.score.copy(), tracks.seen_ns.copy(), tracks.source_id.copy()
     expected = seen.time_ns - seen_ns[missed, source] <= config.recent_ns
     score[rows, source] += config.score_gain * (seen.score[found] - score[rows, source])
-    score[missed, source] *= 1.0 - config.score_gain
+    score[missed, source] *= 1.0 - config.miss_gain
     seen_ns[rows, source], source_id[rows, source] = seen.time_ns, seen.source_id[found]
     existence = tracks.existence.copy()
     existence[rows] = _hit(existence[rows], seen.score[found] * seen.existence[found] * seen.trust, config)

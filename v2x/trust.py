@@ -27,9 +27,10 @@ class Agreement:
     offset_m: tuple[float, float] = (0.0, 0.0)
     moments: int = 0  # with shared objects
 
-    def common_m(self, usual_m: float) -> float:
-        """Standard deviation per axis of the error that the unit's objects share, metres."""
-        return min(float(np.sqrt(usual_m**2 + (self.offset_m[0] ** 2 + self.offset_m[1] ** 2) / 2.0)), max(_MOST_M, usual_m))
+    @property
+    def common_m(self) -> float:
+        """Standard deviation per axis of the error that this adds to all of the unit's objects, metres."""
+        return min(float(np.hypot(*self.offset_m) / np.sqrt(2.0)), _MOST_M)
 
 
 def learned(agreement: Agreement, offsets_m: Array) -> Agreement:

@@ -57,6 +57,7 @@ class FusionWorker:
             self._take(record)
         self._lose_patience(released_ns)
         if records:
+            self._bus.flush()  # what came of the records is safe before they count as dealt with
             self._subscription.commit()
         return len(records)
 

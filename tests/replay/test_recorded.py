@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 
 from data_specs.errors import InputError, MissingInput, RoadweaveError, SpecError, TruncatedInput, UnknownFormat
-from replay.drive import EGO_SAMPLES, ROADSIDE_MESSAGES, TRUTH, VEHICLE_OBJECTS, Event
+from replay.drive import EGO_SAMPLES, ROADSIDE_MESSAGES, TRUTH, VEHICLE_OBJECTS, Event, objects_in
 from replay.info import info_json, info_rows
 from replay.recorded import open_drive
 from replay.recorder import Recorder
@@ -112,13 +112,16 @@ def test_images_are_handed_on_as_they_were_written(recorded):
         open_drive(recorded).jpegs(7)
 
 
-def test_info_counts_records_by_kind(recorded):
+def test_info_counts_records_and_the_objects_in_them(recorded):
     info = open_drive(recorded).info
     said = info_json(info)
-    assert (said["messages"], said["samples"], said["objects"]) == (2 * STEPS, 2 * STEPS, 2 * STEPS)
+    drive = open_drive(recorded)
+    held = {topic: sum(objects_in(event.payload) for event in drive.events(topics=[topic])) for topic in info.topics}
+    assert (said["messages"], said["samples"], said["objects"]) == (2 * STEPS, 2 * STEPS, sum(held.values()))
     assert said["duration_s"] == pytest.approx((STEPS - 1) / 10)
-    assert said["topics"][TRUTH] == {"kind": "Truth", "count": STEPS}
-    assert (VEHICLE_OBJECTS, "ObjectList", STEPS) in info_rows(info)
+    assert said["topics"][TRUTH] == {"kind": "Truth", "count": STEPS, "objects": held[TRUTH]}
+    assert (VEHICLE_OBJECTS, "ObjectList", STEPS, held[VEHICLE_OBJECTS]) in info_rows(info)
+    assert held[VEHICLE_OBJECTS] > 0
 
 
 def test_info_reads_the_manifest_alone(recorded):
