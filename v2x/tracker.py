@@ -38,7 +38,7 @@ class TrackerConfig:
     least_existence: float = 0.02
     score_gain: float = 0.25  # how much of a new score enters the running one
     miss_gain: float = 0.15  # how much of the running score a miss takes
-    first_score: float = 0.85  # the part of its score that a new track gets
+    first_score: float = 0.7  # the part of its score that a new track gets
     merge_m: float = 1.0  # two tracks closer than this (or a quarter of their length) may be one object
     output_existence: float = 0.05
 

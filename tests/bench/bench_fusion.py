@@ -67,7 +67,7 @@ def measured(config: FusionConfig) -> dict[str, float]:
 def main() -> None:
     ours = config_for(info(), in_order=False)
     alike = replace(ours, roadside=replace(ours.roadside, common_m=0.0, learns_common=False),
-                    vehicle=replace(ours.vehicle, common_m=0.0))
+                    vehicle=replace(ours.vehicle, common_m=0.0, common_share=0.0))
     figures, plain = measured(ours), measured(alike)
     units = {"consistency": "1", "time": "ms/event"}
     better = {name: plain[name] / value for name, value in figures.items()}

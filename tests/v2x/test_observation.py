@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from data_specs.objects import ObjectClass
 from tests.v2x.scene import START_NS, objects_at
-from v2x.observation import ROADSIDE, UNMEASURED_VARIANCE, VEHICLE, observe, with_common
+from v2x.observation import ROADSIDE, UNMEASURED_VARIANCE, VEHICLE, observe, with_more_common
 
 
 def doubts(objects, model=ROADSIDE):
@@ -43,8 +44,16 @@ def test_an_object_without_a_size_gets_that_of_its_kind_and_more_doubt():
     assert (bare.size_variance_m2 > sized.size_variance_m2).all()
 
 
-def test_the_shared_doubt_can_be_replaced_alone():
+def test_what_comes_back_from_frame_to_frame_is_shared_and_the_whole_stays():
+    objects = objects_at("map", "s", START_NS, [[0.0, 0.0]], sigma_m=0.4)
+    seen = observe(objects, START_NS, "s", VEHICLE).estimate
+    share = seen.common[0, 0, 0] / seen.covariance[0, 0, 0]
+    assert share == pytest.approx(VEHICLE.common_share, abs=0.05)
+    assert seen.covariance[0, 0, 0] == pytest.approx(0.4**2 + VEHICLE.least_m**2 + VEHICLE.common_m**2)
+
+
+def test_a_learned_disagreement_adds_to_the_shared_doubt_alone():
     before = observe(objects_at("map", "s", START_NS, [[0.0, 0.0]]), START_NS, "s", ROADSIDE)
-    after = with_common(before, 1.0)
-    assert after.estimate.common[0, 0, 0] == 1.0
+    after = with_more_common(before, 1.0)
+    assert after.estimate.common[0, 0, 0] == before.estimate.common[0, 0, 0] + 1.0
     np.testing.assert_array_equal(after.estimate.independent, before.estimate.independent)

@@ -33,7 +33,7 @@ def test_a_shift_of_all_that_a_unit_sees_is_found_and_becomes_doubt(state, x_m, 
         shifted = seen(np.add([*PLACES, [60.0, 60.0]], [x_m, y_m]), state)
         agreement = learned(agreement, offsets_beside(state, "vehicle", shifted, 400_000_000))
     np.testing.assert_allclose(agreement.offset_m, [x_m, y_m], atol=0.02)
-    assert ROADSIDE.common_m <= agreement.common_m(ROADSIDE.common_m) <= 1.5
+    assert agreement.common_m == pytest.approx(np.hypot(x_m, y_m) / np.sqrt(2.0), abs=0.02)
 
 
 def test_one_wrong_pair_among_many_does_not_count():
