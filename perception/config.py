@@ -60,6 +60,7 @@ class TrainConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warm_up: float = 0.1  # part of the steps in which the rate rises
+    settle_from: float = 0.8  # part of the steps after which batch norms keep their averaged statistics
     clip_norm: float = 10.0
     ema_decay: float = 0.997
     bf16: bool = True  # convolutions in bfloat16: 4x as fast where the CPU has AMX

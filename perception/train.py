@@ -56,7 +56,6 @@ def train(run: Run, scenes: Scenes, seconds: float, checkpoint: Path | None = No
     """Train until the run's last step or until `seconds` have gone by, keeping `checkpoint` at most two minutes old."""
     started = saved = time.monotonic()
     sums: dict[str, float] = {}
-    run.detector.train()
     while run.step < run.config.steps and time.monotonic() - started < seconds:
         before = time.monotonic()
         losses = step(run, batch_of(run.config, run.step, scenes))
@@ -75,6 +74,7 @@ def train(run: Run, scenes: Scenes, seconds: float, checkpoint: Path | None = No
 
 def step(run: Run, scenes: list[Scene]) -> dict[str, float]:
     """One step of AdamW on a batch of scenes; the losses and the gradient's norm before clipping."""
+    set_mode(run)
     rate = learning_rate_at(run.step, run.config)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
@@ -86,6 +86,21 @@ def step(run: Run, scenes: list[Scene]) -> dict[str, float]:
     run.step += 1
     follow(run.average, run.detector, min(run.config.ema_decay, (1 + run.step) / (10 + run.step)))
     return {name: float(loss.detach()) for name, loss in losses.items()} | {"gradient_norm": float(norm), "rate": rate}
+
+
+def set_mode(run: Run) -> None:
+    """Training mode; once the run settles, from its averaged weights on, with batch norms as they will be when detecting.
+
+    Statistics of two scenes are far from those of the street: a network that never trained without them detects badly.
+    """
+    settle_step = int(run.config.settle_from * run.config.steps)
+    if run.step == settle_step:
+        run.detector.load_state_dict(run.average.state_dict())
+    run.detector.train()
+    if run.step >= settle_step:
+        for module in run.detector.modules():
+            if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+                module.eval()
 
 
 def losses_of(detector: Detector, scenes: list[Scene], bf16: bool) -> dict[str, Tensor]:
@@ -169,7 +184,7 @@ def save_run(run: Run, path: Path) -> None:
 def resume_run(run: Run, path: Path) -> Run:
     """The run at its checkpoint; InputError if the checkpoint is of another network, batch, seed or set of drives.
 
-    The number of steps may differ: the rate then follows the new schedule from here on.
+    The schedule (steps, settle_from) may differ: the run then follows the new one from here on.
     """
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True)
@@ -177,7 +192,7 @@ def resume_run(run: Run, path: Path) -> Run:
     except (RuntimeError, KeyError, EOFError, OSError, UnpicklingError) as error:
         raise InputError(path, str(error).splitlines()[0], "a training checkpoint") from error
     now = asdict(run.config)
-    for key in sorted(set(now) - {"steps"}):
+    for key in sorted(set(now) - {"steps", "settle_from"}):
         if was.get(key) != now[key]:
             raise InputError(path, f"{key} {was.get(key)!r}", f"{now[key]!r} as asked for", "another --out starts afresh")
     require_fit(run.detector.state_dict(), saved["detector"], str(path))

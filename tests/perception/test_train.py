@@ -40,7 +40,6 @@ def test_a_seed_gives_the_same_weights_twice():
 def test_a_stopped_run_goes_on_at_its_exact_step(tmp_path):
     whole, first, halves = (new_run(CONFIG, TINY) for _ in range(3))
     train(whole, MadeUpScenes(), seconds=60)
-    first.detector.train()
     for i in range(3):
         step(first, batch_of(CONFIG, i, MadeUpScenes()))
     save_run(first, tmp_path / "run.pt")
@@ -49,6 +48,19 @@ def test_a_stopped_run_goes_on_at_its_exact_step(tmp_path):
     train(halves, MadeUpScenes(), seconds=60)
     assert torch.equal(weights_after(whole), weights_after(halves))
     torch.testing.assert_close(whole.average.state_dict(), halves.average.state_dict(), rtol=0, atol=0)
+
+
+def test_a_settled_run_trains_what_will_detect():
+    run = new_run(replace(CONFIG, steps=6, settle_from=0.5), TINY)
+    for i in range(6):
+        before = run.detector.state_dict()["bev.out.1.running_mean"].clone()
+        averaged = run.average.state_dict()["bev.out.1.running_mean"].clone()
+        step(run, batch_of(run.config, i, MadeUpScenes()))
+        after = run.detector.state_dict()["bev.out.1.running_mean"]
+        if i < 3:
+            assert not torch.equal(after, before)
+        else:
+            torch.testing.assert_close(after, averaged if i == 3 else before, rtol=0, atol=0)
 
 
 def test_no_time_means_no_step(tmp_path):
@@ -100,7 +112,6 @@ def test_a_batch_without_any_object_still_trains():
 @pytest.mark.slow
 def test_the_detector_learns_one_scene_by_heart():
     run = new_run(replace(CONFIG, steps=200, learning_rate=1e-2, ema_decay=0.9), TINY)
-    run.detector.train()
     scene = scene_with([(ObjectClass.CAR, 4.0, 2.0, 0.4), (ObjectClass.PEDESTRIAN, -3.0, -6.0, 2.0)])
     for _ in range(200):
         step(run, [scene, scene])
