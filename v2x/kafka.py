@@ -141,6 +141,8 @@ class _KafkaSubscription:
         if group is None:
             self._assign_all(topics, from_start)
         else:
+            for topic in topics:  # a group's leader that does not know a topic yet gives its partitions to nobody
+                self._consumer.partitions_for_topic(topic)
             self._consumer.subscribe(list(topics))
             if not from_start:
                 self._join()
