@@ -106,7 +106,7 @@ def info_from_dict(content: dict[str, Any], where: str) -> DriveInfo:
         drive_id=content["drive_id"],
         origin=GeoPoint(latitude_deg, longitude_deg, float("nan") if altitude_m is None else altitude_m),
         start_ns=int(content["start_ns"]), end_ns=int(content["end_ns"]),
-        topics={name: TopicInfo(topic["kind"], int(topic["count"]), int(topic.get("objects", 0)))
+        topics={name: TopicInfo(topic["kind"], int(topic["count"]), int(topic["objects"]))
                 for name, topic in content["topics"].items()},
         site=site_from_dict(content["site"], where), importer=content["importer"],
         notes=tuple(content["notes"]), facts=content["facts"],
