@@ -278,7 +278,7 @@ def _format(cluster: Cluster, jars: Path) -> None:
     said = [run.communicate()[0] for run in runs]
     for node, run, text in zip(new, runs, said):
         if run.returncode:
-            raise BusError(f"{node.folder}: Kafka could not format its storage: {_last_lines(text)}")
+            raise BusError(f"{node.folder}: Kafka could not format its storage: {_what_went_wrong(text)}")
 
 
 def _launch(node: Node, jars: Path, ends_with_parent: bool = False) -> None:
@@ -303,10 +303,10 @@ def _wait_until_up(nodes: Sequence[Node]) -> None:
             return
         for node in waiting:
             if node.pid() is None:
-                raise BusError(f"{node.log}: Kafka node {node.id} ended while starting: {_last_lines(logs[node])}")
+                raise BusError(f"{node.log}: Kafka node {node.id} ended while starting: {_what_went_wrong(logs[node])}")
         if time.monotonic() > deadline:
             raise BusError(f"{waiting[0].log}: Kafka node {waiting[0].id} did not start within {START_TIMEOUT_S:.0f} s: "
-                           f"{_last_lines(logs[waiting[0]])}")
+                           f"{_what_went_wrong(logs[waiting[0]])}")
         time.sleep(0.1)
 
 
@@ -339,8 +339,11 @@ def _wait_until_gone(node: Node, timeout_s: float) -> bool:
     return True
 
 
-def _last_lines(text: str, count: int = 3) -> str:
-    """What went wrong, on one line: the last errors of a log, else its last lines."""
+def _what_went_wrong(text: str, count: int = 3) -> str:
+    """On one line: a log's first error and the exceptions told with it (those after it are its echo), else its last lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if " ERROR " in line or " FATAL " in line or "Exception" in line]
-    return " | ".join((errors or lines)[-count:]) or "it said nothing"
+    first = next((i for i, line in enumerate(lines) if " ERROR " in line or " FATAL " in line), None)
+    if first is None:
+        return " | ".join(lines[-count:]) or "it said nothing"
+    told = [line for line in lines[first + 1:] if "Exception" in line and " INFO " not in line]
+    return " | ".join([lines[first], *told[:count - 1]])
