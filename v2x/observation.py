@@ -38,14 +38,15 @@ class SourceModel:
     least_m: float  # no position is believed to be better than this
     common_m: float  # of the source's own place: shared by all it sees
     common_share: float  # of a stated variance that comes back from frame to frame: a part seen is the same part next time
-    trust: float  # how much of its scores counts, 0 to 1
+    trust: float  # how much of its scores counts, 0 to 1: less where the same false object is seen again and again
+    score_exponent: float  # below 1 where errors are drawn anew each time, so that to be seen again proves more than one score
     learns_common: bool = False  # whether common_m grows with what is seen of it (v2x/trust.py)
 
 
 VEHICLE = SourceModel(position_m=0.25, position_per_length=0.04, yaw_rad=0.15, least_m=0.05,
-                      common_m=0.05, common_share=0.7, trust=1.0)
+                      common_m=0.05, common_share=0.7, trust=0.6, score_exponent=1.0)
 ROADSIDE = SourceModel(position_m=0.5, position_per_length=0.04, yaw_rad=0.25, least_m=0.15,
-                       common_m=0.2, common_share=0.0, trust=1.0, learns_common=True)
+                       common_m=0.2, common_share=0.0, trust=1.0, score_exponent=0.5, learns_common=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def observe(objects: ObjectList, time_ns: int, source: str, model: SourceModel) 
     common[:, [0, 1], [0, 1]] += model.common_m**2
     return Observation(
         time_ns, source, model.trust, Estimate(mean, independent, common),
-        (time_ns - objects.measured_ns) / 1e9, objects.label.astype(np.intp), np.asarray(objects.score),
+        (time_ns - objects.measured_ns) / 1e9, objects.label.astype(np.intp), objects.score**model.score_exponent,
         objects.existence.astype(np.float64), size_m, np.where(np.isfinite(said_m), sigma_m**2, (0.3 * size_m) ** 2),
         np.asarray(objects.track_id),
     )
