@@ -50,6 +50,7 @@ def drive_moment(request: Request) -> Response:
 
 
 def live_scene(request: Request) -> Response:
+    """The newest scene as a packet, or 204 where the page has seen it; InputError for an `after` that is no number."""
     try:
         after = int(request.query_params.get("after", "-1"))
     except ValueError as error:

@@ -12,6 +12,7 @@ LINKS = {"up": "ok:up", "connecting": "late:connecting", "down": "silent:down"}
 
 @st.fragment(run_every=1.0)
 def figures() -> None:
+    """Rates, latencies, units and tracks beside the picture, once a second."""
     status = served().feed.status()
     total_hz, v2x_ms, fusion_ms = sum(status.rates_hz.values()), status.latency_ms, status.fusion_ms
     st.html(look.tiles([

@@ -100,8 +100,10 @@ def test_a_replay_that_fails_says_why_and_stays_up():
             raise SpecError("the drive is torn")
 
     feed, stop = LiveFeed(), threading.Event()
-    threading.Thread(target=replay_forever, args=(feed, Broken(), stop), daemon=True).start()
+    replaying = threading.Thread(target=replay_forever, args=(feed, Broken(), stop), daemon=True)
+    replaying.start()
     until(lambda: feed.status().trouble == "the drive is torn")
+    assert replaying.is_alive()
     stop.set()
 
 

@@ -129,7 +129,7 @@ def test_a_group_shares_its_partitions_and_takes_over_what_a_member_leaves(broke
     bus = KafkaBus(broker.bootstrap, partitions=4)
     bus.create_topics([topic])
     first, second = (bus.subscribe([topic], group=f"g-{topic}") for _ in range(2))
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + 20.0
     while not (len(first._consumer.assignment()) == len(second._consumer.assignment()) == 2) and time.monotonic() < deadline:
         first.poll(timeout_s=0.1)
         second.poll(timeout_s=0.1)

@@ -96,7 +96,7 @@ def test_two_tracks_that_turn_out_to_be_one_object_become_the_elder():
         state = watched([[[0.0, 0.0]]], "vehicle", state, time_ns, sigma_m=0.1)
         state = watched([[[aside_m, 0.0]]], "rsu-1", state, time_ns + 1, sigma_m=0.1)
         if tick == 2:
-            assert sorted(found(state).track_id.tolist()) == [1, 2]
+            assert found(state).track_id.tolist() == [2, 1]  # the unit's ranks above the vehicle's
     assert found(state).track_id.tolist() == [1]
 
 
