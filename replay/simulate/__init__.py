@@ -2,6 +2,6 @@
 
 `simulate(...)` is an Importer, `training_pairs(...)` the quick way to samples with their truth.
 """
-from replay.simulate.simulation import Simulation, simulate, training_pairs
+from replay.simulate.simulation import Simulation, simulate, sweep_pairs, training_pairs
 
-__all__ = ["Simulation", "simulate", "training_pairs"]
+__all__ = ["Simulation", "simulate", "sweep_pairs", "training_pairs"]

@@ -3,7 +3,8 @@
 Nothing of the drive is kept: a drive of any length takes the memory of one moment. The same scenario and seed give the same
 bytes, and leaving out cameras or roadside units changes nothing in the rest.
 
-For training, `training_pairs` gives (Sample, Truth) of the ego's LiDAR alone, many a second.
+For training, `training_pairs` gives (Sample, Truth) of the ego's LiDAR alone, many a second, and `sweep_pairs` samples with
+pictures, the samples before them and the truth.
 """
 from __future__ import annotations
 
@@ -18,10 +19,10 @@ from data_specs.errors import InputError
 from data_specs.messages import GeoPoint
 from data_specs.objects import ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
-from data_specs.sensors import CameraImage, Sample
+from data_specs.sensors import CameraImage, PointCloud, Sample
 from data_specs.site import Crossing, Rsu, Site
 from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, DriveInfo, Event, TopicInfo, rsu_objects, rsu_samples
-from replay.simulate.cameras import EGO_FROM_CAMERA, look, take_pictures
+from replay.simulate.cameras import EGO_FROM_CAMERA, View, look, take_pictures
 from replay.simulate.lidar import EGO_BEAMS, EGO_FROM_LIDAR, LIDAR_TOP, Sweep, sweep
 from replay.simulate.roadside import IDS, RoadsideSensor, draw_traits
 from replay.simulate.scenarios import Scenario, draw_conditions, random_stream, scenario_named
@@ -37,6 +38,8 @@ ORIGIN = GeoPoint(48.137154, 11.576124, 520.0)
 MAST_HEAD_M = 6.0
 IMAGES_EVERY = 4  # ticks: 2.5 Hz
 ROADSIDE_CLOUD_EVERY = 5  # ticks: 2 Hz
+SWEEPS_BEFORE = (2, 5)  # ticks: the earlier sweeps that go with a training sample
+LATE_IMAGES = (0.7, 0.1, 0.1, 0.1)  # chance that the newest pictures are 0, 1, 2, 3 ticks older than the sweep
 CLASSES = ("car", "truck", "bus", "pedestrian", "bicycle", "motorcycle")
 
 
@@ -91,7 +94,43 @@ class Simulation:
             time_ns, moment = START_NS + tick * TICK_NS, run.world.moment(tick * TICK_NS / 1e9)
             swept = self._swept(run, run.builder.at(moment, without_ego=True), moment, tick)
             truth = _truth(run.world, moment, time_ns, points_in_box=run.per_row(swept))
-            yield self._sample(swept, (), moment, time_ns), truth
+            yield self._sample((swept.cloud,), (), moment, time_ns), truth
+
+    def sweep_pairs(self, every: int, late_images: bool) -> Iterator[tuple[Sample, tuple[Sample, ...], Truth]]:
+        """At every so many ticks (SWEEPS_BEFORE apart or more): sample, earlier samples of the drive, newest first, and truth."""
+        run = self._start()
+        for tick in range(0, self.ticks, every):
+            rng = self._random("late images", tick)
+            lag = int(rng.choice(len(LATE_IMAGES), p=LATE_IMAGES)) if late_images and self.cameras else 0
+            pictured = max(tick - lag, 0)
+            swept = {tick, *(tick - before for before in SWEEPS_BEFORE if before <= tick)}
+            pixels = None
+            samples: list[Sample] = []
+            for when in sorted(swept | {pictured}):
+                moment = run.world.moment(when * TICK_NS / 1e9)
+                sample, points, seen = self._look(run, moment, when, sweep=when in swept, pictures=when == pictured)
+                pixels = pixels if seen is None else seen
+                samples.insert(0, sample)
+            truth = _truth(run.world, moment, START_NS + tick * TICK_NS, points_in_box=points, pixels_visible=pixels)
+            yield samples[0], tuple(samples[1:]), truth
+
+    def _look(self, run: _Run, moment: Moment, tick: int, *, sweep: bool,
+              pictures: bool) -> tuple[Sample, Array, Array | None]:
+        """The ego's sample with a cloud, pictures or both; and returns [n] and, with pictures, pixels [n] of each of the cast."""
+        time_ns, scene = START_NS + tick * TICK_NS, run.builder.at(moment, without_ego=True)
+        clouds, points = (), np.zeros(len(run.world.cast.label), np.int64)
+        if sweep:
+            swept = self._swept(run, scene, moment, tick)
+            clouds, points = (swept.cloud,), run.per_row(swept)
+        if not (pictures and self.cameras):
+            return self._sample(clouds, (), moment, time_ns), points, None
+        view = look(scene, moment.map_from_ego)
+        images = self._pictures(run, scene, view, moment, tick)
+        return self._sample(clouds, images, moment, time_ns), points, view.pixels_by_owner(scene)
+
+    def _pictures(self, run: _Run, scene: Scene, view: View, moment: Moment, tick: int) -> tuple[CameraImage, ...]:
+        lit = with_lamps(scene, run.world.street, run.world.signals, moment.time_s)
+        return take_pictures(lit, view, moment.map_from_ego, run.light, START_NS + tick * TICK_NS, self._random("cameras", tick))
 
     @property
     def drive_id(self) -> str:
@@ -150,14 +189,13 @@ class Simulation:
         time_ns, scene = START_NS + tick * TICK_NS, run.builder.at(moment, without_ego=True)
         swept = self._swept(run, scene, moment, tick)
         if not self.cameras:
-            return self._sample(swept, (), moment, time_ns), run.per_row(swept), None
+            return self._sample((swept.cloud,), (), moment, time_ns), run.per_row(swept), None
         pictured = tick % IMAGES_EVERY == 0
         view = look(scene, moment.map_from_ego, every_px=1 if pictured else 2)
         images: tuple[CameraImage, ...] = ()
         if pictured:
-            lit = with_lamps(scene, run.world.street, run.world.signals, moment.time_s)
-            images = take_pictures(lit, view, moment.map_from_ego, run.light, time_ns, self._random("cameras", tick))
-        return self._sample(swept, images, moment, time_ns), run.per_row(swept), view.pixels_by_owner(scene)
+            images = self._pictures(run, scene, view, moment, tick)
+        return self._sample((swept.cloud,), images, moment, time_ns), run.per_row(swept), view.pixels_by_owner(scene)
 
     def _roadside_sweep(self, run: _Run, unit: RoadsideSensor, moment: Moment, tick: int) -> Sweep:
         scene = run.builder.at(moment, without_ego=False)
@@ -176,8 +214,8 @@ class Simulation:
         return sweep(scene, EGO_BEAMS, moment.map_from_ego @ EGO_FROM_LIDAR, run.world.conditions,
                      self._random("ego lidar", tick), START_NS + tick * TICK_NS)
 
-    def _sample(self, swept: Sweep, images: tuple[CameraImage, ...], moment: Moment, time_ns: int) -> Sample:
-        return Sample(self.drive_id, time_ns, (swept.cloud,), images, moment.map_from_ego,
+    def _sample(self, clouds: tuple[PointCloud, ...], images: tuple[CameraImage, ...], moment: Moment, time_ns: int) -> Sample:
+        return Sample(self.drive_id, time_ns, clouds, images, moment.map_from_ego,
                       {LIDAR_TOP: EGO_FROM_LIDAR, **(EGO_FROM_CAMERA if self.cameras else {})})
 
 
@@ -205,6 +243,18 @@ def training_pairs(scenario: str = "crossing", seed: int = 0, seconds: float = 2
     if not 0.0 < hz <= 10.0:
         raise InputError("hz", f"{hz:g}", "more than 0 and at most 10")
     return simulate(scenario, seed, seconds, cameras=False, roadside=False).pairs(max(1, round(10.0 / hz)))
+
+
+def sweep_pairs(scenario: str = "crossing", seed: int = 0, seconds: float = 20.0, hz: float = 2.0, *, cameras: bool = True,
+                late_images: bool = False) -> Iterator[tuple[Sample, tuple[Sample, ...], Truth]]:
+    """(Sample, earlier samples, Truth) at about `hz` (at most 2): what a detector with a memory is trained and scored on.
+
+    The earlier samples, newest first, hold the sweeps of 0.2 and 0.5 s before. With `late_images` the newest pictures are now
+    and then up to 0.3 s older than the sweep and then stand in an earlier sample. Clouds equal the drive's own; truth is in map.
+    """
+    if not 0.0 < hz <= 2.0:
+        raise InputError("hz", f"{hz:g}", "more than 0 and at most 2")
+    return simulate(scenario, seed, seconds, cameras=cameras, roadside=False).sweep_pairs(round(10.0 / hz), late_images)
 
 
 def site() -> Site:

@@ -2,6 +2,7 @@
 import hashlib
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from data_specs.objects import ObjectList, Truth
 from data_specs.pose import EgoPose
 from data_specs.sensors import Sample
 from replay.metrics.visibility import hidden_from_ego
-from replay.simulate import simulate, training_pairs
+from replay.simulate import simulate, sweep_pairs, training_pairs
 from replay.simulate.scenarios import SCENARIOS
 
 SECONDS = 0.5
@@ -146,3 +147,24 @@ def test_without_the_ray_caster_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("replay.simulate.scene.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"needs the extra \[simulate\]"):
         simulate()
+
+
+def test_sweep_pairs_are_moments_of_the_drive_with_the_samples_before_them():
+    drive = [event.payload for event in simulate("crossing", 5, 1.1, roadside=False) if event.topic == "ego.samples"]
+    (sample, earlier, truth), = list(sweep_pairs("crossing", 5, 1.1, 1.0))[1:]
+    assert octets(sample).startswith(octets(drive[10])) and len(sample.images) == 6
+    assert [octets(before) for before in earlier] == [octets(replace(drive[tick], images=())) for tick in (8, 5)]
+    assert (truth.pixels_visible >= 0).all() and truth.objects.boxes.frame == "map"
+
+
+def test_late_pictures_stand_in_the_sample_that_they_were_taken_with():
+    pairs = list(sweep_pairs("crossing", 5, 14.0, 1.0, late_images=True))
+    pictured = [next(s for s in (sample, *earlier) if s.images) for sample, earlier, _ in pairs]
+    late = [(sample.taken_ns - taken.taken_ns) // 100_000_000 for (sample, _, _), taken in zip(pairs, pictured)]
+    assert set(late) <= {0, 1, 2, 3} and len(set(late)) > 1
+    assert all(image.taken_ns == taken.taken_ns for taken in pictured for image in taken.images)
+
+
+def test_sweep_pairs_keep_half_a_second_apart():
+    with pytest.raises(InputError, match="hz: 5, expected more than 0 and at most 2"):
+        next(sweep_pairs(hz=5.0))
