@@ -70,7 +70,8 @@ def write_nuscenes_results(drive: Drive, folder: Path) -> int:
     """Write the vehicle's detections as nuScenes' results JSON, in its global frame, and return how many samples it holds.
 
     Every moment of truth, or every list of detections where there is no truth, is a sample; its token is the recording's,
-    or its time where that gives none. NaN stands for a velocity that nobody measured, as the devkit reads it.
+    or its time where that gives none. NaN stands for a velocity that nobody measured, as the devkit reads it;
+    attributes are those likely at the speed (replay/metrics/attributes.py).
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -101,7 +102,10 @@ def write_nuscenes_results(drive: Drive, folder: Path) -> int:
 
 
 def _rows(objects: ObjectList, token: str, shift_m: list[float]) -> list[dict[str, Any]]:
+    from replay.metrics.attributes import ATTRIBUTES, likely_attributes
+
     names = {int(label): name for name, label in NUSCENES_CLASSES.items()}
+    attributes = likely_attributes(objects.label, objects.velocity_mps)
     rows = []
     for i in range(len(objects)):
         if int(objects.label[i]) not in names:
@@ -111,6 +115,7 @@ def _rows(objects: ObjectList, token: str, shift_m: list[float]) -> list[dict[st
         rows.append({
             "sample_token": token, "translation": (turn.translation_m + shift_m).tolist(), "size": [width_m, length_m, height_m],
             "rotation": turn.quaternion_wxyz().tolist(), "velocity": objects.velocity_mps[i].tolist(),
-            "detection_name": names[int(objects.label[i])], "detection_score": float(objects.score[i]), "attribute_name": "",
+            "detection_name": names[int(objects.label[i])], "detection_score": float(objects.score[i]),
+            "attribute_name": ATTRIBUTES[attributes[i]],
         })
     return rows

@@ -4,14 +4,18 @@ AP is the mean over recalls 0.11, 0.12 .. 1 of max(precision - 0.1, 0) / 0.9, a 
 between the detections. True-positive errors (translation m, 1 - scale IoU, orientation rad, velocity m/s, attribute) are
 cumulative means along the scores at 2 m, averaged from recall 0.11 to the highest reached, 1 if that is 0.1 or less.
 NDS = (5 mAP + sum of max(0, 1 - mean error)) / 10. Empty case: a class without truth has AP 0 and errors 1 in mAP and NDS,
-as nuScenes counts it, and AP NaN by itself; mAP_present is the mean over the classes that have truth.
-Source: nuScenes detection task, configuration detection_cvpr_2019. Objects here carry no attribute, so AAE is always 1; there
-is no bike-rack filter (info-v2 pickles hold no racks), and a truth's points are the LiDAR's alone.
+as nuScenes counts it, and AP NaN by itself; mAP_present is the mean over the classes that have truth. The attribute error is
+0 where a detection's attribute (see replay/metrics/attributes.py) is the truth's, else 1, unknown where the truth has none;
+AAE is 1 where none has any. A detection that takes no truth and stands nearest to one to be ignored, within the distance, is
+neither right nor wrong.
+Source: nuScenes detection task, configuration detection_cvpr_2019, as nuscenes-devkit 1.2.0 computes it. There is no bike-rack
+filter (info-v2 pickles hold no racks), and a truth's points are the LiDAR's alone.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,7 +27,8 @@ from data_specs.pose import EgoPose
 from data_specs.results import RunResult, Score
 from data_specs.sensors import Sample
 from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, VEHICLE_OBJECTS, Drive
-from replay.metrics.matching import Flat, by_score, flatten, match_greedily, near_ignored
+from replay.metrics.attributes import NONE
+from replay.metrics.matching import Flat, by_score, flatten, ignored_truth_m, match_greedily
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 ERRORS = ("ATE", "ASE", "AOE", "AVE", "AAE")
@@ -66,6 +71,22 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Matches:
+    """Detections of one class by descending score, judged at every distance; the last distance is that of the errors."""
+
+    score: Array  # f8 [n]
+    right: Array  # bool [distances + 1, n]
+    counts: Array  # bool [distances + 1, n]; False where a detection is neither right nor wrong
+    errors: Array  # f8 [n, 5] of those right at the last distance; NaN elsewhere, and where nobody can say
+    truths: int
+
+    def curve(self, place: int) -> Curve:
+        """The detections that count at one of the distances."""
+        counts = self.counts[place]
+        return Curve(self.score[counts], self.right[place, counts], self.truths)
+
+
+@dataclass(frozen=True, slots=True)
 class ClassResult:
     """One class: AP at each distance (0 without truth) and the five errors (NaN where they mean nothing)."""
 
@@ -75,7 +96,7 @@ class ClassResult:
 
 
 def precision_recall(predictions: Sequence[ObjectList], truths: Sequence[Truth], cls: ObjectClass, distance_m: float) -> Curve:
-    """Match the k-th predictions with the k-th truths; a detection nearest to nothing but an ignored truth counts as neither."""
+    """Match the k-th predictions with the k-th truths; what takes none and is nearest to an ignored one counts as neither."""
     return _curve(flatten(predictions).of(cls), flatten(truths).of(cls), distance_m)
 
 
@@ -102,16 +123,51 @@ def best_f1_score(predictions: Sequence[ObjectList], truths: Sequence[Truth], cl
     return float(score[np.argmax(np.where(last_of_score, f1, -1.0))])
 
 
-def class_result(predictions: Flat, truths: Flat, cls: ObjectClass, protocol: DetectionProtocol) -> ClassResult:
-    """AP and errors of one class; truths that are to be ignored are left out before."""
+def match_class(predictions: Flat, truths: Flat, cls: ObjectClass, protocol: DetectionProtocol) -> Matches:
+    """Judge the detections of one class; each sample's matches depend on no other sample."""
     made, wanted = predictions.of(cls), truths.of(cls)
-    distances_m = (*protocol.distances_m, protocol.error_distance_m)
-    matched = match_greedily(made, wanted, distances_m)
+    matched, counts, counted = _judged(made, wanted, (*protocol.distances_m, protocol.error_distance_m))
+    right = matched[-1] >= 0
+    errors = np.full((len(made), len(ERRORS)), np.nan)
+    errors[right] = _pair_errors(made[right], counted[matched[-1][right]], cls)
     order = by_score(made)
-    curves = [Curve(made.score[order], found[order] >= 0, len(wanted)) for found in matched]
-    errors = _errors(curves[-1], made, wanted, matched[-1][order], order, cls)
+    return Matches(made.score[order], matched[:, order] >= 0, counts[:, order], errors[order], len(counted))
+
+
+def score_matches(matches: Matches, cls: ObjectClass) -> ClassResult:
+    """AP at each distance and the five errors of one class."""
+    curves = [matches.curve(place) for place in range(len(matches.right))]
+    errors = _errors(curves[-1], matches.errors[matches.right[-1]])
     errors[list(_UNDEFINED.get(cls, ()))] = np.nan
-    return ClassResult(np.array([_ap(curve) for curve in curves[:-1]]), errors, len(wanted))
+    return ClassResult(np.array([_ap(curve) for curve in curves[:-1]]), errors, matches.truths)
+
+
+def class_result(predictions: Flat, truths: Flat, cls: ObjectClass, protocol: DetectionProtocol) -> ClassResult:
+    """AP and errors of one class."""
+    return score_matches(match_class(predictions, truths, cls, protocol), cls)
+
+
+def mean_scores(results: Collection[ClassResult]) -> tuple[float, float, Array]:
+    """mAP, NDS and the five mean errors [5] over classes."""
+    mean_ap = float(np.mean([result.ap.mean() for result in results]))
+    errors = np.nanmean([result.errors for result in results], axis=0)
+    return mean_ap, (5.0 * mean_ap + float(np.maximum(0.0, 1.0 - errors).sum())) / 10.0, errors
+
+
+def class_scores(cls: ObjectClass, result: ClassResult, protocol: DetectionProtocol) -> list[Score]:
+    """One class's AP, AP at each distance and errors, in its slice; NaN where it has no truth."""
+    values = [("AP", float(result.ap.mean()), "1")]
+    values += [(f"AP_{distance_m}", float(ap), "1") for distance_m, ap in zip(protocol.distances_m, result.ap)]
+    values += [(name, float(error), unit) for name, error, unit in zip(ERRORS, result.errors, ERROR_UNITS)]
+    return [Score(f"{cls.title}_{name}", value if result.truths else float("nan"), unit, cls.title, result.truths)
+            for name, value, unit in values]
+
+
+def in_range(objects: ObjectList, ego_m: Array, range_m: Mapping[ObjectClass, float] = MappingProxyType(RANGE_M)) -> Array:
+    """Mask [n] of the objects nearer to the ego at `ego_m` [2 or 3] of their frame, in the plane, than their class counts."""
+    offset_m = objects.boxes.center_m[:, :2] - np.asarray(ego_m, float)[:2]
+    limit_m = np.array([range_m.get(cls, 0.0) for cls in ObjectClass])[objects.label]
+    return np.sqrt((offset_m * offset_m).sum(axis=1)) < limit_m
 
 
 def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: DetectionProtocol | None = None) -> RunResult:
@@ -120,20 +176,13 @@ def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: Dete
     predictions, truths = map(flatten, _filtered(drive, topic, protocol))
     results = {cls: class_result(predictions, truths, cls, protocol) for cls in NUSCENES_CLASSES.values()}
     count = sum(result.truths for result in results.values())
-    mean_ap = float(np.mean([result.ap.mean() for result in results.values()]))
-    errors = np.nanmean([result.errors for result in results.values()], axis=0)
-    nds = (5.0 * mean_ap + float(np.maximum(0.0, 1.0 - errors).sum())) / 10.0
+    mean_ap, nds, errors = mean_scores(results.values())
     present = [result.ap.mean() for result in results.values() if result.truths]
     scores = [Score("mAP", mean_ap, "1", "all", count), Score("NDS", nds, "1", "all", count),
               Score("mAP_present", float(np.mean(present)) if present else float("nan"), "1", "all", count)]
     scores += [Score(f"m{name}", float(error), unit, "all", count) for name, error, unit in zip(ERRORS, errors, ERROR_UNITS)]
     for cls, result in results.items():
-        values = [("AP", float(result.ap.mean()), "1")]
-        values += [(f"AP_{distance_m}", float(ap), "1") for distance_m, ap in zip(protocol.distances_m, result.ap)]
-        values += [(name, float(error), unit) for name, error, unit in zip(ERRORS, result.errors, ERROR_UNITS)]
-        for name, value, unit in values:
-            known = value if result.truths else float("nan")
-            scores.append(Score(f"{cls.title}_{name}", known, unit, cls.title, result.truths))
+        scores += class_scores(cls, result, protocol)
     return RunResult("nuscenes", (drive.info.drive_id,), tuple(scores))
 
 
@@ -160,9 +209,9 @@ def _filtered(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[li
         if time_ns not in ego_m:
             raise InputError(f"drive {name}, {TRUTH} at {time_ns}", "no ego pose of that time",
                              f"one in {EGO_POSES} or {EGO_SAMPLES}")
-        kept_found.append(objects[_in_range(objects, ego_m[time_ns], protocol)])
+        kept_found.append(objects[in_range(objects, ego_m[time_ns], protocol.range_m)])
         held = truth.points_in_box != 0  # unknown (-1) counts as held
-        kept_truths.append(truth[_in_range(truth.objects, ego_m[time_ns], protocol) & held & ~truth.ignore])
+        kept_truths.append(truth[in_range(truth.objects, ego_m[time_ns], protocol.range_m) & held & ~truth.ignore])
     return kept_found, kept_truths
 
 
@@ -176,19 +225,21 @@ def _ego_m(drive: Drive) -> dict[int, Array]:
     return {}
 
 
-def _in_range(objects: ObjectList, ego_m: Array, protocol: DetectionProtocol) -> Array:
-    offset_m = objects.boxes.center_m[:, :2] - ego_m[:2]
-    limit_m = np.array([protocol.range_m.get(cls, 0.0) for cls in ObjectClass])[objects.label]
-    return np.sqrt((offset_m * offset_m).sum(axis=1)) < limit_m
+def _judged(made: Flat, wanted: Flat, distances_m: Sequence[float]) -> tuple[Array, Array, Flat]:
+    """Per distance and detection, [distances, n]: the row of the truths that count which it takes, -1 if none; does it count?
+
+    The third is the truths that count.
+    """
+    counted = wanted[~wanted.ignore]
+    matched = match_greedily(made, counted, distances_m)
+    excused = ignored_truth_m(made, wanted) < np.array(distances_m)[:, None]
+    return matched, (matched >= 0) | ~excused, counted
 
 
 def _curve(made: Flat, wanted: Flat, distance_m: float) -> Curve:
-    counted = wanted[~wanted.ignore]
-    matched = match_greedily(made, counted, [distance_m])[0]
-    if wanted.ignore.any():
-        kept = (matched >= 0) | ~near_ignored(made, wanted, distance_m)
-        made, matched = made[kept], matched[kept]
+    (matched,), (counts,), counted = _judged(made, wanted, [distance_m])
     order = by_score(made)
+    order = order[counts[order]]
     return Curve(made.score[order], matched[order] >= 0, len(counted))
 
 
@@ -199,31 +250,30 @@ def _ap(curve: Curve) -> float:
     return float(np.maximum(precision[11:] - 0.1, 0.0).mean() / 0.9)
 
 
-def _errors(curve: Curve, made: Flat, wanted: Flat, matched: Array, order: Array, cls: ObjectClass) -> Array:
-    """The five errors [5] of one class; `matched` rows of `wanted` in the order of the curve."""
+def _errors(curve: Curve, each: Array) -> Array:
+    """The five errors [5] of one class from those of each right detection of the curve [m, 5], in its order."""
     if not curve.truths or not curve.right.any():
-        return np.ones(5)
+        return np.ones(len(ERRORS))
     score_at = np.interp(RECALLS, curve.recall, curve.score, right=0.0)
     reached = int(np.flatnonzero(score_at)[-1]) if score_at.any() else 0
     if reached < 11:
-        return np.ones(5)
-    rows, truth_rows = order[curve.right], matched[curve.right]
-    each = _pair_errors(made[rows], wanted[truth_rows], cls)
+        return np.ones(len(ERRORS))
     score = curve.score[curve.right]
-    along = [np.interp(score_at[::-1], score[::-1], _running_mean(error)[::-1])[::-1] for error in each]
+    along = [np.interp(score_at[::-1], score[::-1], _running_mean(error)[::-1])[::-1] for error in each.T]
     return np.array([error[11:reached + 1].mean() for error in along])
 
 
-def _pair_errors(made: Flat, wanted: Flat, cls: ObjectClass) -> list[Array]:
-    """Translation, scale, orientation, velocity and attribute error of matched pairs, [n] each; NaN = cannot say."""
+def _pair_errors(made: Flat, wanted: Flat, cls: ObjectClass) -> Array:
+    """Translation, scale, orientation, velocity and attribute error of matched pairs, [n, 5]; NaN = cannot say."""
     offset_m = made.center_m[:, :2] - wanted.center_m[:, :2]
     shared = np.minimum(made.size_lwh_m, wanted.size_lwh_m).prod(axis=1)
     union = made.size_lwh_m.prod(axis=1) + wanted.size_lwh_m.prod(axis=1) - shared
     turn_rad = wrap_rad(wanted.yaw_rad - made.yaw_rad)
     if cls == ObjectClass.BARRIER:  # looks the same from both sides
         turn_rad = (turn_rad + np.pi / 2) % np.pi - np.pi / 2
-    return [np.linalg.norm(offset_m, axis=1), 1.0 - shared / union, np.abs(turn_rad),
-            np.linalg.norm(made.velocity_mps - wanted.velocity_mps, axis=1), np.full(len(made), np.nan)]
+    other = np.where(wanted.attribute == NONE, np.nan, (made.attribute != wanted.attribute).astype(float))
+    return np.column_stack([np.linalg.norm(offset_m, axis=1), 1.0 - shared / union, np.abs(turn_rad),
+                            np.linalg.norm(made.velocity_mps - wanted.velocity_mps, axis=1), other])
 
 
 def _running_mean(values: Array) -> Array:

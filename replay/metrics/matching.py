@@ -14,6 +14,7 @@ import numpy as np
 from data_specs.arrays import Array, Spec, array_fields, lock_fields
 from data_specs.errors import FrameError
 from data_specs.objects import ObjectClass, ObjectList, Truth
+from replay.metrics.attributes import attribute_codes, likely_attributes
 
 BATCH_PAIRS = 2_000_000  # distances held at once: 16 MB
 
@@ -29,6 +30,7 @@ class Flat:
     size_lwh_m: Annotated[Array, Spec("f8", "n", 3)]
     yaw_rad: Annotated[Array, Spec("f8", "n")]
     velocity_mps: Annotated[Array, Spec("f8", "n", 2)]
+    attribute: Annotated[Array, Spec("u1", "n")]  # replay.metrics.attributes: as said of truths, as likely of detections
     score: Annotated[Array, Spec("f8", "n")]
     ignore: Annotated[Array, Spec("?", "n")]  # of truths alone
 
@@ -62,7 +64,8 @@ def flatten(samples: Sequence[ObjectList] | Sequence[Truth]) -> Flat:
         np.concatenate([objects.boxes.center_m for objects in lists]),
         np.concatenate([objects.boxes.size_lwh_m for objects in lists]),
         np.concatenate([objects.boxes.yaw_rad for objects in lists]),
-        np.concatenate([objects.velocity_mps for objects in lists]), np.concatenate([objects.score for objects in lists]),
+        np.concatenate([objects.velocity_mps for objects in lists]), np.concatenate([_attributes(sample) for sample in samples]),
+        np.concatenate([objects.score for objects in lists]),
         np.concatenate([sample.ignore if isinstance(sample, Truth) else np.zeros(len(sample), bool) for sample in samples]),
     )
 
@@ -102,15 +105,30 @@ def match_greedily(predictions: Flat, truths: Flat, thresholds_m: Sequence[float
     return taken
 
 
-def near_ignored(predictions: Flat, truths: Flat, distance_m: float) -> Array:
-    """Mask [n] of predictions strictly nearer than `distance_m` to a truth that is to be ignored."""
-    ignored = truths[truths.ignore]
-    near = np.zeros(len(predictions), bool)
-    for sample in np.unique(ignored.sample):
-        rows = np.flatnonzero(predictions.sample == sample)
-        offset_m = predictions.center_m[rows, None, :2] - ignored.center_m[None, ignored.sample == sample, :2]
-        near[rows] = (np.linalg.norm(offset_m, axis=-1) < distance_m).any(axis=1)
-    return near
+def nearest_truth(predictions: Flat, truths: Flat) -> tuple[Array, Array]:
+    """Row [n] of `truths` nearest to each prediction in its sample, taken or not, and its distance [n]; -1 and inf if none."""
+    row, distance_m = np.full(len(predictions), -1), np.full(len(predictions), np.inf)
+    for sample in np.intersect1d(predictions.sample, truths.sample):
+        made = slice(*np.searchsorted(predictions.sample, [sample, sample + 1]))
+        first, last = np.searchsorted(truths.sample, [sample, sample + 1])
+        offset_m = predictions.center_m[made, None, :2] - truths.center_m[None, first:last, :2]
+        apart_m = np.sqrt((offset_m * offset_m).sum(axis=-1))
+        row[made], distance_m[made] = first + apart_m.argmin(axis=1), apart_m.min(axis=1)
+    return row, distance_m
+
+
+def ignored_truth_m(predictions: Flat, truths: Flat) -> Array:
+    """Distance [n] of each prediction to the truth nearest to it where that one is to be ignored, infinite where it is not."""
+    if not truths.ignore.any():
+        return np.full(len(predictions), np.inf)
+    row, distance_m = nearest_truth(predictions, truths)
+    return np.where((row >= 0) & truths.ignore[row], distance_m, np.inf)
+
+
+def _attributes(sample: ObjectList | Truth) -> Array:
+    if isinstance(sample, Truth):
+        return attribute_codes(sample.attribute)
+    return likely_attributes(sample.label, sample.velocity_mps)
 
 
 def _padded(first: Array, count: Array) -> tuple[Array, Array]:

@@ -32,6 +32,7 @@ def test_nuscenes_scores_come_with_a_results_file_in_the_global_frame(tmp_path):
     (row,) = written["results"]["abc"]  # nuScenes has no class for a tram
     assert (row["translation"], row["size"], row["detection_name"]) == ([410.0, 1000.0, 1.0], [2.0, 4.0, 1.5], "car")
     assert row["rotation"] == [1.0, 0.0, 0.0, 0.0] and row["detection_score"] == 0.9
+    assert row["attribute_name"] == "vehicle.parked"  # its speed is unknown
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 

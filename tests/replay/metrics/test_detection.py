@@ -107,6 +107,12 @@ def test_a_detection_of_an_ignored_truth_is_neither_right_nor_wrong():
     assert (curve.score.tolist(), curve.right.tolist(), curve.truths) == ([0.8, 0.7], [False, True], 1)
 
 
+def test_a_detection_nearer_to_a_truth_that_counts_than_to_an_ignored_one_is_wrong_where_it_is_one_too_many():
+    there = dataclasses.replace(truth([(0, 0), (3, 0)]), ignore=np.array([False, True]))
+    curve = precision_recall([objects([(0, 0), (1, 0), (2, 0)], [0.9, 0.8, 0.7])], [there], CAR, 4.0)
+    assert (curve.score.tolist(), curve.right.tolist()) == ([0.9, 0.8], [True, False])
+
+
 def test_the_best_f1_score_is_the_lowest_score_worth_keeping():
     found = [objects([(0, 0), (10, 0), (50, 0), (60, 0)], [0.9, 0.6, 0.5, 0.4])]
     assert best_f1_score(found, [truth([(0, 0), (10, 0), (20, 0)])], [CAR], 2.0) == 0.6
@@ -118,6 +124,35 @@ def test_errors_of_matched_boxes_are_in_their_units():
     result = result_of(found, truth([(0, 0), (10, 0)]), CAR)
     np.testing.assert_allclose(result.errors, [0.5, 0.0, 0.2, 5.0, 1.0])
     np.testing.assert_allclose(result.ap, [0.0, 1.0, 1.0, 1.0], atol=1e-12)  # 0.5 m is not below 0.5 m
+
+
+def attributed(xy_m, names, **kwargs):
+    return dataclasses.replace(truth(xy_m, **kwargs), attribute=tuple(names))
+
+
+def test_the_attribute_error_is_the_share_of_matches_whose_speed_says_another_attribute_than_the_truth():
+    """Right, wrong, right, wrong along the scores: cumulative means 0, 1/2, 1/3, 1/2 at recalls 1/4, 1/2, 3/4, 1.
+
+    At recalls below 1/4 the score is above every match's, so the error is the first one's; between, lines in the score.
+    """
+    places = [(0, 0), (10, 0), (20, 0), (30, 0)]
+    found = [objects(places, [0.9, 0.8, 0.7, 0.6], velocity_mps=(3.0, 4.0))]
+    there = attributed(places, ["vehicle.moving", "vehicle.stopped", "vehicle.moving", "vehicle.parked"], velocity_mps=(3.0, 4.0))
+    recall = np.arange(11, 101) / 100
+    expected = np.interp(recall, [0.25, 0.5, 0.75, 1.0], [0.0, 1 / 2, 1 / 3, 1 / 2])
+    np.testing.assert_allclose(result_of(found, there, CAR).errors, [0, 0, 0, 0, expected.mean()], atol=1e-12)
+
+
+def test_matches_whose_truth_has_no_attribute_say_nothing_of_the_attribute_error():
+    places = [(0, 0), (10, 0)]
+    found = [objects(places, [0.9, 0.8], velocity_mps=(3.0, 4.0))]
+    assert result_of(found, attributed(places, ["vehicle.moving", ""]), CAR).errors[4] == 0.0
+    assert result_of(found, attributed(places, ["", ""]), CAR).errors[4] == 1.0
+
+
+def test_an_attribute_that_nuscenes_does_not_know_is_never_met():
+    found = [objects([(0, 0)], [0.9], velocity_mps=(0.0, 0.0))]
+    assert result_of(found, attributed([(0, 0)], ["parked"]), CAR).errors[4] == 1.0
 
 
 def test_a_cone_has_no_heading_and_a_barrier_two():
