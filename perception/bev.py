@@ -5,7 +5,6 @@ Sources: He et al., Deep Residual Learning (2016); Lin et al., Feature Pyramid N
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -34,30 +33,29 @@ class ResidualBlock(nn.Module):
 
 
 class BevEncoder(nn.Module):
-    """Canvas [b, in_channels, h, w] to features [b, out_channels, h / 2, w / 2].
+    """Features [b, stage_channels[0], h, w] to [b, out_channels, h, w].
 
-    Each stage halves the resolution; the pyramid brings all stages back to the first one's. h and w must be multiples of
-    2 ** len(stage_channels).
+    The first stage keeps the resolution, each later one halves it; the pyramid brings all back to the first one's. h and w
+    must be multiples of 2 ** (len(stage_channels) - 1).
     """
 
-    stride = 2
-
-    def __init__(self, in_channels: int, stage_channels: Sequence[int], out_channels: int) -> None:
+    def __init__(self, stage_channels: Sequence[int], blocks: Sequence[int], out_channels: int) -> None:
         super().__init__()
-        widths = [in_channels, *stage_channels]
+        before = [stage_channels[0], *stage_channels]
         self.stages = nn.ModuleList(
-            nn.Sequential(ConvNormRelu(before, after, stride=2), ResidualBlock(after))
-            for before, after in pairwise(widths)
+            nn.Sequential(*([ConvNormRelu(before[i], channels, stride=2)] if i else []),
+                          *(ResidualBlock(channels) for _ in range(blocks[i])))
+            for i, channels in enumerate(stage_channels)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, out_channels, 1) for width in stage_channels)
         self.out_channels = out_channels
         self.out = ConvNormRelu(out_channels, out_channels)
 
-    def forward(self, canvas: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         levels = []
         for stage in self.stages:
-            canvas = stage(canvas)
-            levels.append(canvas)
+            features = stage(features)
+            levels.append(features)
         merged = self.laterals[-1](levels[-1])
         for lateral, level in zip(reversed(self.laterals[:-1]), reversed(levels[:-1])):
             merged = lateral(level) + F.interpolate(merged, scale_factor=2.0, mode="nearest")

@@ -1,4 +1,4 @@
-"""Fits a detector's scores and variances to what it really gets right, on drives that did not train it.
+"""Fits a detector's scores and spreads to what it really gets right, on drives that did not train it.
 
 A detection is right if it is the best of its class that lies within 2 m of an object of that class which no better one took
 (the matching of nuScenes' detection metric).
@@ -10,33 +10,34 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from perception.batch import Scene
-from perception.detector import Detector
+from perception.detect import CalibratedDetector
 from perception.head import Peaks
-from perception.train import box_residual
-from perception.uncertainty import fit_score, fit_variance_scale
+from perception.scene import Scene
+from perception.uncertainty import box_residual, fit_score, fit_variance_scale
 
 MATCH_M = 2.0
 TRUSTED = 0.3  # the score from which on an object's position counts: variances are fitted over these
 
 
-def calibrate(detector: Detector, scenes: Iterable[Scene]) -> None:
+def calibrate(detector: CalibratedDetector, scenes: Iterable[Scene]) -> None:
     """Set the detector's calibration from the scenes; it must be in evaluation mode."""
     found, rights, residuals = [], [], []
     for scene in scenes:
-        peaks = detector.peaks(scene.points)
-        truth = match(peaks, scene, [int(c) for c in detector.head.classes])
+        peaks = detector.peaks(scene)
+        truth = match(peaks, scene, [int(c) for c in detector.network.head.classes])
         found.append(peaks)
         rights.append(truth >= 0)
         residuals.append(_residual(peaks[truth >= 0], scene, truth[truth >= 0]))
     label, score = torch.cat([peaks.label for peaks in found]), torch.cat([peaks.score for peaks in found])
     right = torch.cat(rights)
-    for i in range(len(detector.head.classes)):
+    for i in range(len(detector.network.head.classes)):
         slope, offset = fit_score(score[label == i], right[label == i])
         detector.calibration.score_slope[i], detector.calibration.score_offset[i] = slope, offset
-    trusted = torch.cat([detector.calibration.score(peaks) for peaks in found])[right] >= TRUSTED
-    log_variance = torch.cat([peaks.log_variance for peaks in found])[right]
-    detector.calibration.variance_scale.copy_(fit_variance_scale(torch.cat(residuals)[trusted], log_variance[trusted]))
+    trusted = detector.calibration.score(label[right], score[right]) >= TRUSTED
+    spread, residual = torch.cat([peaks.spread for peaks in found])[right][trusted], torch.cat(residuals)[trusted]
+    for i in range(len(detector.network.head.classes)):
+        rows = label[right][trusted] == i
+        detector.calibration.variance_scale[i] = fit_variance_scale(residual[rows], spread[rows])
 
 
 def match(peaks: Peaks, scene: Scene, classes: list[int], within_m: float = MATCH_M) -> Tensor:
@@ -57,10 +58,11 @@ def match(peaks: Peaks, scene: Scene, classes: list[int], within_m: float = MATC
 
 
 def _residual(peaks: Peaks, scene: Scene, truth: Tensor) -> Tensor:
-    """Errors [k, 7] of matched peaks, in the order and units of perception.head.UNCERTAIN."""
+    """Errors [k, 9] of matched peaks, as perception.uncertainty.ERRORS."""
     boxes = scene.boxes[truth.numpy()]
-    said = torch.cat([peaks.center_m, peaks.size_lwh_m.log(), peaks.yaw_rad[:, None].sin(), peaks.yaw_rad[:, None].cos()], dim=1)
     yaw = torch.from_numpy(boxes.yaw_rad.copy())[:, None]
+    said = torch.cat([peaks.center_m, peaks.size_lwh_m.log(), peaks.yaw_rad[:, None].sin(), peaks.yaw_rad[:, None].cos(),
+                      peaks.velocity_mps], dim=1)
     true = torch.cat([torch.from_numpy(boxes.center_m.copy()), torch.from_numpy(boxes.size_lwh_m.copy()).log(), yaw.sin(),
-                      yaw.cos()], dim=1)
+                      yaw.cos(), torch.from_numpy(scene.velocity_mps[truth.numpy()])], dim=1)
     return box_residual(said.double(), true, cell_m=1.0)

@@ -7,36 +7,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from data_specs.errors import InputError, MissingInput
-from perception.bev import BevEncoder
+from perception.assemble import build_detector
 from perception.config import DetectorConfig, detector_config_from_json
-from perception.detector import Detector
-from perception.head import CenterHead
-from perception.lidar import PillarEncoder
+from perception.detect import CalibratedDetector
 
-FORMAT = "roadweave-lidar-1"
+FORMAT = "roadweave-detector-2"
 SHIPPED = Path(__file__).parent / "weights"  # of the networks that come with Roadweave
 DEFAULT_WEIGHTS = SHIPPED / "lidar-nano.safetensors"
 
 
-def build_detector(config: DetectorConfig) -> Detector:
-    """A detector with fresh weights; they follow from torch's own seed."""
-    detector = Detector(
-        lidar=PillarEncoder(config.grid, config.pillar_channels), camera=None,
-        bev=BevEncoder(config.pillar_channels, config.stage_channels, config.feature_channels),
-        head=CenterHead(config.object_classes, config.feature_channels), name=config.name)
-    for parameter in detector.parameters():
-        if parameter.ndim == 4:  # as convolutions on CPU want them: twice as fast
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return detector
-
-
-def save_weights(path: Path, detector: Detector, config: DetectorConfig, facts: Mapping[str, Any]) -> None:
+def save_weights(path: Path, detector: CalibratedDetector, config: DetectorConfig, facts: Mapping[str, Any]) -> None:
     """Write weights, configuration and `facts` (plain JSON: what trained them, what they score) under a temporary name first."""
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +30,7 @@ def save_weights(path: Path, detector: Detector, config: DetectorConfig, facts: 
     part.replace(path)
 
 
-def load_weights(path: Path) -> Detector:
+def load_weights(path: Path) -> CalibratedDetector:
     """The detector of a weights file, ready to detect.
 
     Raises MissingInput if there is no such file, InputError if it is not ours or its tensors do not fit, naming them.

@@ -52,5 +52,5 @@ def train(
     if as_json:
         print_json({"out": str(out), "step": run.step, "seconds": run.seconds, "losses": run.rows[-1] if run.rows else {}})
         return
-    columns = ["step", "seconds", "heatmap", "box", "variance"]
+    columns = ["step", "seconds", "heatmap", "box", "spread"]
     print_table(f"{out}: step {run.step} of {steps}", columns, [[row[c] for c in columns] for row in run.rows[-5:]])

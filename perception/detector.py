@@ -1,56 +1,48 @@
 """The detector, assembled from parts: sensors to features of the bird's-eye view, features to objects."""
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from data_specs.arrays import Array
-from data_specs.boxes import Boxes3D
-from data_specs.objects import ObjectList
-from data_specs.sensors import Sample
-from perception.batch import PointBatch, collate, ego_points
+from perception.batch import SensorBatch
 from perception.bev import BevEncoder
-from perception.grid import BevGrid
-from perception.head import CenterHead, HeadMaps, Peaks, decode, one_for_each_place
-from perception.lidar import PillarEncoder
-from perception.uncertainty import Calibration, covariance_of
+from perception.camera import CameraEncoder, CameraFeatures, lidar_depth_m
+from perception.head import CenterHead, HeadMaps
+from perception.lidar import LidarEncoder
+from perception.merge import Merge
+from perception.view import ViewTransform
 
-LEAST_SCORE = 0.02  # two thirds of all peaks are right less often: they cost fusion time and give AP 0.002
+
+class CameraBranch(nn.Module):
+    """Pictures to features of the bird's-eye view, guided by the depths that the LiDAR measured."""
+
+    def __init__(self, encoder: CameraEncoder, view: ViewTransform) -> None:
+        super().__init__()
+        self.encoder, self.view = encoder, view
+
+    def forward(self, batch: SensorBatch) -> tuple[Tensor, CameraFeatures]:
+        image_hw = (batch.images.shape[-2], batch.images.shape[-1])
+        depth_m = lidar_depth_m(batch.points, batch.scene, batch.pixels_from_ego, image_hw, self.encoder.stride)
+        features = self.encoder(batch.images, depth_m)
+        return self.view(features, batch.pixels_from_ego, batch.has_image), features
 
 
 class Detector(nn.Module):
-    """LiDAR points to objects in "ego" (perception.stage.ObjectDetector). `camera` is the place of the camera branch."""
+    """Sensor data of b scenes to what the head says about them; a branch may be None, and a sensor may fail in any scene."""
 
-    def __init__(self, lidar: PillarEncoder, camera: None, bev: BevEncoder, head: CenterHead, name: str) -> None:
+    def __init__(self, lidar: LidarEncoder | None, camera: CameraBranch | None, merge: Merge, bev: BevEncoder,
+                 head: CenterHead) -> None:
         super().__init__()
-        self.lidar, self.camera, self.bev, self.head, self.name = lidar, camera, bev, head, name
-        self.calibration = Calibration(len(head.classes))
-        fine = lidar.grid
-        self.grid = BevGrid(fine.x_range_m, fine.y_range_m, fine.z_range_m, fine.pillar_size_m * bev.stride)  # of the head
+        self.lidar, self.camera, self.merge, self.bev, self.head = lidar, camera, merge, bev, head
 
-    def forward(self, batch: PointBatch) -> HeadMaps:
-        return self.head(self.bev(self.lidar(batch).contiguous(memory_format=torch.channels_last)))
+    def forward(self, batch: SensorBatch) -> HeadMaps:
+        return self.maps(batch)[0]
 
-    def detect(self, sample: Sample) -> ObjectList:
-        """Objects in "ego"; none where there is no point. SpecError if the sample has no LiDAR."""
-        points = ego_points(sample)
-        if not len(points):
-            return ObjectList.empty("ego", self.name)
-        found = self.objects(self.peaks(points), sample.taken_ns)
-        return found[found.score >= LEAST_SCORE]
-
-    @torch.inference_mode()
-    def peaks(self, points: Array) -> Peaks:
-        """What stands out among points [n, 4] of one scene, as the head says it, one for each place."""
-        return one_for_each_place(decode(self(collate([points])), self.grid))
-
-    def objects(self, peaks: Peaks, measured_ns: int) -> ObjectList:
-        """Peaks of one scene as objects with calibrated scores and covariances."""
-        score, variance = self.calibration.score(peaks), self.calibration.variance(peaks).double()
-        size_m = peaks.size_lwh_m.double()
-        boxes = Boxes3D("ego", peaks.center_m.double().numpy(), size_m.numpy(), peaks.yaw_rad.double().numpy())
-        label = np.array([int(c) for c in self.head.classes], np.uint8)[peaks.label.numpy()]
-        return ObjectList.build(boxes, self.name, measured_ns, label, score=score.double().numpy(),
-                                existence=score.float().numpy(), covariance=covariance_of(variance).numpy(),
-                                size_sigma_m=(size_m * variance[:, 4:].sqrt()).numpy())
+    def maps(self, batch: SensorBatch) -> tuple[HeadMaps, CameraFeatures | None]:
+        """The head's maps, and what the cameras said on the way: training supervises their depths."""
+        lidar = camera = features = None
+        if self.lidar is not None:
+            lidar = self.lidar(self.lidar.pillars(batch.points, batch.scene, batch.size))
+        if self.camera is not None and batch.images.shape[1]:
+            camera, features = self.camera(batch)
+        merged = self.merge(lidar, camera, batch.has_points, batch.has_image.any(dim=1))
+        return self.head(self.bev(merged)), features

@@ -15,8 +15,8 @@ from data_specs.boxes import Boxes3D, wrap_rad
 from data_specs.errors import MissingExtra
 from data_specs.objects import ObjectClass, ObjectList
 from data_specs.sensors import Sample
-from perception.batch import ego_points
 from perception.frustum import points_seen
+from perception.scene import ego_points
 
 HALF_HEIGHT = np.array([0.0, 0.0, 0.5])
 

@@ -1,51 +1,76 @@
-"""LiDAR points to a bird's-eye-view canvas: dynamic pillars and a small point network.
+"""LiDAR points to features of the bird's-eye view: dynamic pillars in two slots of time, a point network, a small stem.
 
-Sources: Lang et al., PointPillars (CVPR 2019); Zhou et al., End-to-End Multi-View Fusion (CoRL 2019) for dynamic pillars.
+Sources: Lang et al., PointPillars (CVPR 2019); Zhou et al., End-to-End Multi-View Fusion (CoRL 2019) for dynamic pillars; Luo et
+al., Fast and Furious (CVPR 2018) for sweeps of different times side by side, which shows what moves.
 """
 from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from perception.batch import PointBatch
+from perception.bev import ConvNormRelu, ResidualBlock
 from perception.grid import BevGrid
 from perception.ops.voxelize import Pillars, dynamic_pillars, pillar_max, pillar_mean
+from perception.precision import full_precision
+
+SLOTS = 2  # the newest sweep, and all earlier ones
+POINT_FEATURES = 11
 
 
 class PillarEncoder(nn.Module):
-    """Points of a batch to a canvas [b, channels, ny, nx]; a cell without points is zero.
+    """Points [n, 5] of b scenes to a canvas [b, 2 * channels, ny, nx]: the newest sweep's pillars, then the earlier ones'.
 
-    Each point is described by ten numbers: xyz and intensity, its offset from the mean of its pillar's points, its offset in
-    the plane from its pillar's centre, and how many points share the pillar (as a logarithm). All are scaled to about one.
+    Each point is described by eleven numbers: xyz, intensity and age, its offset from the mean of its pillar's points, its
+    offset in the plane from its pillar's centre, and how many points share the pillar (as a logarithm); all about one in
+    size. A cell without points is zero.
     """
 
-    features = 10
-
-    def __init__(self, grid: BevGrid, channels: int = 32) -> None:
+    def __init__(self, grid: BevGrid, channels: int = 24) -> None:
         super().__init__()
-        self.grid = grid
-        self.channels = channels
-        narrow = max(channels // 2, 1)  # points are many, pillars few
-        self.point_net = nn.Sequential(nn.Linear(self.features, narrow, bias=False), nn.BatchNorm1d(narrow), nn.ReLU())
-        self.pillar_net = nn.Sequential(nn.Linear(narrow, channels, bias=False), nn.BatchNorm1d(channels), nn.ReLU())
+        self.grid, self.channels = grid, channels
+        self.linear = nn.Linear(POINT_FEATURES, channels, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
 
-    def forward(self, batch: PointBatch) -> Tensor:
-        canvas = batch.points.new_zeros(batch.size * self.grid.ny * self.grid.nx, self.channels)
-        pillars = dynamic_pillars(batch.points, self.grid, batch.scene)
+    @full_precision
+    def forward(self, points: Tensor, scene: Tensor, size: int) -> Tensor:
+        nx, ny = self.grid.nx, self.grid.ny
+        canvas = points.new_zeros(size * ny * nx * SLOTS, self.channels)
+        pillars = dynamic_pillars(points, self.grid, scene * SLOTS + (points[:, 4] > 0).long())
         if len(pillars.count):
-            of_pillar = self.pillar_net(pillar_max(self.point_net(self._describe(batch.points, pillars)), pillars))
-            scene, iy, ix = pillars.cell.unbind(1)
-            canvas.index_copy_(0, (scene * self.grid.ny + iy) * self.grid.nx + ix, of_pillar)
-        return canvas.view(batch.size, self.grid.ny, self.grid.nx, self.channels).permute(0, 3, 1, 2)
+            features = torch.relu(self.norm(self.linear(describe(points, pillars, self.grid))))
+            slotted, iy, ix = pillars.cell.unbind(1)
+            place = ((slotted // SLOTS * ny + iy) * nx + ix) * SLOTS + slotted % SLOTS
+            canvas = canvas.index_copy(0, place, pillar_max(features, pillars))
+        return canvas.view(size, ny, nx, SLOTS * self.channels).permute(0, 3, 1, 2)  # channels last, as convolutions want it
 
-    def _describe(self, points: Tensor, pillars: Pillars) -> Tensor:
-        """[n, 10] of each point; points that belong to no pillar get another's numbers and are never read."""
-        pillar = pillars.pillar_of_point.clamp(min=0)
-        half_m = points.new_tensor([self.grid.cell_m[0] / 2, self.grid.cell_m[1] / 2])
-        low_m = points.new_tensor(self.grid.low_m[:2])
-        center_m = low_m + (2 * pillars.cell[pillar][:, [2, 1]] + 1) * half_m
-        from_mean_m = points[:, :3] - pillar_mean(points[:, :3], pillars)[pillar]
-        crowd = torch.log2(pillars.count[pillar].to(points.dtype))[:, None]
-        reach_m = max(abs(edge) for edge in (*self.grid.x_range_m, *self.grid.y_range_m))
-        xyz = points[:, :3] * points.new_tensor([1 / reach_m, 1 / reach_m, 0.5])
-        return torch.cat([xyz, points[:, 3:4], from_mean_m, (points[:, :2] - center_m) / half_m, crowd / 4], dim=1)
+
+def describe(points: Tensor, pillars: Pillars, grid: BevGrid) -> Tensor:
+    """[n, 11] of each point; points that belong to no pillar get another's numbers and are never read."""
+    pillar = pillars.pillar_of_point.clamp(min=0)
+    half_m = points.new_tensor([grid.cell_m[0] / 2, grid.cell_m[1] / 2])
+    low_m = points.new_tensor(grid.low_m[:2])
+    center_m = low_m + (2 * pillars.cell[pillar][:, [2, 1]] + 1) * half_m
+    from_mean_m = points[:, :3] - pillar_mean(points[:, :3], pillars)[pillar]
+    crowd = torch.log2(pillars.count[pillar].to(points.dtype))[:, None]
+    reach_m = max(abs(edge) for edge in (*grid.x_range_m, *grid.y_range_m))
+    xyz = points[:, :3] * points.new_tensor([1 / reach_m, 1 / reach_m, 0.5])
+    return torch.cat([xyz, points[:, 3:5], from_mean_m, (points[:, :2] - center_m) / half_m, crowd / 4], dim=1)
+
+
+class LidarEncoder(nn.Module):
+    """Points to features [b, out_channels, ny / stride, nx / stride]; each stage of the stem halves the canvas."""
+
+    def __init__(self, pillars: PillarEncoder, stem_channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.pillars = pillars
+        widths = [SLOTS * pillars.channels, *stem_channels]
+        self.stem = nn.Sequential(*(nn.Sequential(ConvNormRelu(before, after, stride=2), ResidualBlock(after))
+                                    for before, after in pairwise(widths)))
+        self.stride = 2 ** len(stem_channels)
+        self.out_channels = stem_channels[-1]
+
+    def forward(self, canvas: Tensor) -> Tensor:
+        return cast(Tensor, self.stem(canvas))

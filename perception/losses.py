@@ -1,13 +1,15 @@
-"""What training minimises: a focal loss on heatmaps, L1 on box numbers, Gaussian likelihood on their log variances.
+"""What training minimises: focal loss on heatmaps, L1 and then beta-NLL on boxes, overlap for quality, depth where measured.
 
-Sources: Law & Deng, CornerNet (2018), eq. 1 and Zhou et al., Objects as Points (2019), eq. 1 for the focal loss; Nix & Weigend,
-Estimating the mean and variance of the target probability distribution (1994) for the likelihood.
+Sources: Law & Deng, CornerNet (2018), eq. 1 and Zhou et al., Objects as Points (2019), eq. 1 for the focal loss; Seitzer et al.,
+On the Pitfalls of Heteroscedastic Uncertainty Estimation (ICLR 2022), eq. 5 for beta-NLL.
 """
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from perception.uncertainty import whitened
 
 
 def heatmap_focal_loss(logits: Tensor, heatmap: Tensor, weight: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
@@ -25,15 +27,43 @@ def heatmap_focal_loss(logits: Tensor, heatmap: Tensor, weight: Tensor, alpha: f
 
 
 def box_l1_loss(predicted: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-    """Mean over objects of the scaled absolute errors [k, d] summed over d; 0 where there is no object."""
-    return ((predicted - target).abs() * scale).sum() / max(len(target), 1)
+    """Mean over objects of the scaled absolute errors [k, d] summed over d; 0 without objects, NaN targets are left out."""
+    known = torch.isfinite(target)
+    error = (predicted - torch.where(known, target, predicted)).abs()
+    return (error * scale).sum() / max(len(target), 1)
 
 
-def gaussian_nll(residual: Tensor, log_variance: Tensor) -> Tensor:
-    """Mean over objects of -log N(residual; 0, exp(log_variance)), without its constant, summed over [k, d]; 0 for none.
+def beta_nll(residual: Tensor, spread: Tensor, beta: float = 0.5) -> Tensor:
+    """Mean over objects of the Gaussian negative log likelihood, its parts weighed by variance to the power of beta; a scalar.
 
-    The residual does not take a gradient: the likelihood moves the variances alone, so a hard object cannot buy a small
-    loss with a large variance at the cost of its mean.
+    `residual` [k, 9] and `spread` [k, 10] as in perception.uncertainty; NaN residuals are left out. With beta 0.5 the weight of a
+    hard object's error shrinks with its sigma, not with its variance, so that it cannot buy its way out.
     """
-    squared = residual.detach() ** 2
-    return 0.5 * (squared * torch.exp(-log_variance) + log_variance).sum() / max(len(residual), 1)
+    known = torch.isfinite(residual)
+    unit, log_sigma = whitened(torch.where(known, residual, 0.0), spread)
+    likelihood = (0.5 * unit.square() + log_sigma) * known
+    weight = (2 * beta * log_sigma.detach()).exp()
+    return (weight * likelihood).sum() / max(len(residual), 1)
+
+
+def gaussian_nll(residual: Tensor, spread: Tensor) -> Tensor:
+    """The same likelihood without weights, for spreads alone: the residual takes no gradient."""
+    return beta_nll(residual.detach(), spread, beta=0.0)
+
+
+def quality_loss(logits: Tensor, overlap: Tensor) -> Tensor:
+    """Cross entropy of the quality [k] with the overlap [k], 0 to 1, that the box really has; a scalar, 0 for none."""
+    return F.binary_cross_entropy_with_logits(logits, overlap.detach(), reduction="sum") / max(len(logits), 1)
+
+
+def depth_loss(depth_logits: Tensor, place: Tensor, known: Tensor) -> Tensor:
+    """Cross entropy of the depth distribution with the bins around the measured depth; a scalar, 0 where none is measured.
+
+    `depth_logits` [n, bins, h, w]; `place` [n, h, w] continuous bin numbers; `known` [n, h, w] bool.
+    """
+    picked = depth_logits.permute(0, 2, 3, 1)[known]
+    low = place[known].floor().long().clamp(max=picked.shape[1] - 2)
+    share = place[known] - low
+    log_p = picked.float().log_softmax(dim=1)
+    near, far = log_p.gather(1, low[:, None])[:, 0], log_p.gather(1, low[:, None] + 1)[:, 0]
+    return -((1 - share) * near + share * far).sum() / max(int(known.sum()), 1)

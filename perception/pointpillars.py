@@ -5,7 +5,7 @@ of hv_pointpillars_secfpn_6x8_160e_kitti-3d-3class (mmdetection3d model zoo, 202
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
 
@@ -18,13 +18,13 @@ from data_specs.arrays import Array
 from data_specs.boxes import wrap_rad
 from data_specs.objects import ObjectClass, ObjectList
 from data_specs.sensors import Sample
-from perception.batch import ego_points
 from perception.checkpoint import require_fit
 from perception.frustum import points_seen
 from perception.grid import BevGrid
 from perception.interop_mmdet3d import boxes_from_mmdet3d
 from perception.ops.nms import rotated_nms
 from perception.ops.voxelize import HardPillars, hard_pillars
+from perception.scene import ego_points
 
 BATCH_NORM_EPS = 1e-3
 KITTI_GRID = BevGrid((0.0, 69.12), (-39.68, 39.68), (-3.0, 1.0), 0.16)
@@ -201,8 +201,11 @@ class PointPillars:
         self.net = net.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
         self.anchors = anchor_boxes(config).to(self.device)
 
-    def detect(self, sample: Sample) -> ObjectList:
-        """Objects in ego, best score first; the cloud is cut to the view of the config's camera where the sample has it."""
+    def detect(self, sample: Sample, earlier: Sequence[Sample] = ()) -> ObjectList:
+        """Objects in ego, best score first; the cloud is cut to the view of the config's camera where the sample has it.
+
+        It was trained on single sweeps: `earlier` samples are not looked at.
+        """
         points = torch.tensor(points_in_view(sample, self.config), device=self.device)
         if not len(points):
             return ObjectList.empty("ego", self.name)

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from data_specs.arrays import Array
 from data_specs.objects import ObjectClass
-from perception.batch import Scene
 from perception.grid import BevGrid
+from perception.scene import Scene
 
-BOX_NUMBERS = ("dx", "dy", "z", "log_l", "log_w", "log_h", "sin", "cos")  # offsets in cells from the cell's centre, z in m
+# Offsets in cells from the cell's centre, z in m, velocity in m/s over ground along the ego's axes.
+BOX_NUMBERS = ("dx", "dy", "z", "log_l", "log_w", "log_h", "sin", "cos", "vx", "vy")
+FEWEST_PIXELS = 25  # of an object that the cameras can be asked for
 LEAST_RADIUS_CELLS = 2.0
 LEAST_OVERLAP = 0.1
 
@@ -25,19 +29,21 @@ class Targets:
     """What a CenterHead should say about b scenes with k objects on a grid of h x w cells."""
 
     heatmap: Tensor  # f32[b, c, h, w], exactly 1 at the cell of a centre
-    weight: Tensor  # f32[b, 1, h, w], 0 where an object stands that the LiDAR cannot see
+    weight: Tensor  # f32[b, 1, h, w], 0 where an object stands that no sensor sees
     cell: Tensor  # i64[k, 3]: scene, iy, ix
-    box: Tensor  # f32[k, 8], BOX_NUMBERS
+    box: Tensor  # f32[k, 10], BOX_NUMBERS; NaN where a velocity is not known
 
 
 def make_targets(scenes: Sequence[Scene], classes: Sequence[ObjectClass], grid: BevGrid) -> Targets:
-    """Targets of the scenes; objects of other classes, and those without a LiDAR return, are neither targets nor punished.
+    """Targets of the scenes; objects of other classes, and those that no sensor sees, are neither targets nor punished.
+
+    Seen is who holds a LiDAR return, or covers FEWEST_PIXELS in some picture; who is unknown (-1) to both counts as seen.
 
     `grid` is the head's own: its cells are the network's output cells.
     """
     rows = [np.column_stack([np.full(len(s.label), i), s.boxes.center_m, s.boxes.size_lwh_m, s.boxes.yaw_rad,
-                             s.label, s.points_in_box]) for i, s in enumerate(scenes)]
-    table = torch.from_numpy(np.concatenate([np.zeros((0, 10)), *rows]))
+                             s.label, seen_by_sensors(s), s.velocity_mps]) for i, s in enumerate(scenes)]
+    table = torch.from_numpy(np.concatenate([np.zeros((0, 12)), *rows]))
     low_m = torch.tensor(grid.low_m[:2], dtype=torch.float64)
     at = (table[:, 1:3] - low_m) / grid.pillar_size_m  # in cells
     inside = ((at >= 0) & (at < torch.tensor([grid.nx, grid.ny]))).all(dim=1)
@@ -53,9 +59,33 @@ def make_targets(scenes: Sequence[Scene], classes: Sequence[ObjectClass], grid: 
     hidden = _greatest(scene[~seen], _footprints(table[~seen], grid), len(scenes))
 
     box = torch.cat([at - at.floor() - 0.5, table[:, 3:4], table[:, 4:7].clamp(min=0.05).log(),
-                     table[:, 7:8].sin(), table[:, 7:8].cos()], dim=1).float()
+                     table[:, 7:8].sin(), table[:, 7:8].cos(), table[:, 10:12]], dim=1).float()
     return Targets(heatmap.view(len(scenes), len(classes), grid.ny, grid.nx), 1.0 - hidden[:, None],
                    torch.stack([scene, iy, ix], dim=1)[seen], box[seen])
+
+
+def seen_by_sensors(scene: Scene) -> Array:
+    """Mask [m] of the objects that some sensor sees."""
+    unknown = (scene.points_in_box < 0) & (scene.pixels_visible < 0)
+    return (scene.points_in_box > 0) | (scene.pixels_visible >= FEWEST_PIXELS) | unknown
+
+
+def aligned_overlap(box: Tensor, target: Tensor, cell_m: float) -> Tensor:
+    """Intersection over union [k] of boxes [k, 10] with their targets, BOX_NUMBERS, as if both had the target's heading.
+
+    The difference of the headings costs the square of its cosine instead, halved where they point apart: cheap, smooth, and
+    the same order as the exact overlap for the small errors that matter.
+    """
+    offset_m = torch.cat([(box[:, :2] - target[:, :2]) * cell_m, box[:, 2:3] - target[:, 2:3]], dim=1)
+    s, c = target[:, 6:7], target[:, 7:8]
+    along = torch.cat([c * offset_m[:, :1] + s * offset_m[:, 1:2], c * offset_m[:, 1:2] - s * offset_m[:, :1],
+                       offset_m[:, 2:]], dim=1).abs()
+    size_m, wanted_m = box[:, 3:6].clamp(-3.0, 3.5).exp(), target[:, 3:6].exp()
+    shared = (torch.minimum(along + size_m / 2, wanted_m / 2) - torch.maximum(along - size_m / 2, -wanted_m / 2)).clamp(min=0.0)
+    common = shared.prod(dim=1)
+    overlap = common / (size_m.prod(dim=1) + wanted_m.prod(dim=1) - common)
+    agree = F.cosine_similarity(box[:, 6:8], target[:, 6:8], dim=1)
+    return overlap * agree.square() * torch.where(agree > 0, 1.0, 0.5)
 
 
 def gaussian_radius_cells(size_lw: Tensor, overlap: float = LEAST_OVERLAP) -> Tensor:

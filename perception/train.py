@@ -1,4 +1,4 @@
-"""Training of the LiDAR detector on simulated drives: one loop, one checkpoint file, every step repeatable.
+"""Training of the detector on simulated drives: one loop, one checkpoint file, every step repeatable.
 
 What a step sees follows from (seed, step) alone, so a killed run goes on exactly where its checkpoint stands.
 Sources: Smith, Super-Convergence (2018) for the one-cycle rate; Loshchilov & Hutter, Decoupled Weight Decay (2019).
@@ -6,8 +6,10 @@ Sources: Smith, Super-Convergence (2018) for the one-cycle rate; Loshchilov & Hu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from math import cos, pi
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,17 +19,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_specs.errors import InputError
-from perception.batch import Scene, augment, collate
-from perception.checkpoint import build_detector, require_fit
+from data_specs.errors import InputError, SpecError
+from perception.assemble import build_detector
+from perception.augment import augment
+from perception.batch import SensorBatch, collate
+from perception.camera import CameraFeatures, lidar_depth_m
+from perception.checkpoint import require_fit
 from perception.config import DetectorConfig, TrainConfig
-from perception.detector import Detector
-from perception.losses import box_l1_loss, gaussian_nll, heatmap_focal_loss
-from perception.targets import make_targets
+from perception.detect import CalibratedDetector
+from perception.losses import beta_nll, box_l1_loss, depth_loss, gaussian_nll, heatmap_focal_loss, quality_loss
+from perception.scene import Scene
+from perception.targets import aligned_overlap, make_targets
+from perception.uncertainty import box_residual
 
-LOSS_WEIGHTS = {"heatmap": 1.0, "box": 0.5, "variance": 0.1}
+LOSS_WEIGHTS = {"heatmap": 1.0, "box": 0.5, "likelihood": 0.2, "spread": 0.1, "quality": 0.2, "depth": 0.1}
+BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.5, 1.5, 0.25, 0.25)  # of BOX_NUMBERS; velocities are large numbers
 ROW_STEPS = 50  # steps that one row of metrics is the mean of
 SAVE_SECONDS = 120.0
+SCHEDULE = {"steps", "settle_from", "beta_nll_from", "paste_until", "drives", "drives_at_start"}  # may change on resuming
 
 
 class Scenes(Protocol):
@@ -35,7 +44,9 @@ class Scenes(Protocol):
 
     scenes_of_drive: int
 
-    def load(self, seed: int, index: int) -> Scene: ...
+    def load(self, seed: int, index: int, pictures: bool = True) -> Scene: ...
+
+    def rarity(self, seed: int, index: int) -> float: ...
 
 
 @dataclass
@@ -43,8 +54,8 @@ class Run:
     """Everything a training run is at one step."""
 
     config: TrainConfig
-    detector: Detector
-    average: Detector  # exponential moving average of the weights: what is shipped
+    detector: CalibratedDetector
+    average: CalibratedDetector  # exponential moving average of the weights: what is shipped
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
@@ -56,9 +67,11 @@ def train(run: Run, scenes: Scenes, seconds: float, checkpoint: Path | None = No
     """Train until the run's last step or until `seconds` have gone by, keeping `checkpoint` at most two minutes old."""
     started = saved = time.monotonic()
     sums: dict[str, float] = {}
-    while run.step < run.config.steps and time.monotonic() - started < seconds:
+    for batch in batches(run.config, run.step, scenes):
         before = time.monotonic()
-        losses = step(run, batch_of(run.config, run.step, scenes))
+        if before - started > seconds:
+            break
+        losses = step(run, batch)
         run.seconds += time.monotonic() - before
         sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
         if run.step % ROW_STEPS == 0:
@@ -72,13 +85,24 @@ def train(run: Run, scenes: Scenes, seconds: float, checkpoint: Path | None = No
         save_run(run, checkpoint)
 
 
+def batches(config: TrainConfig, first: int, scenes: Scenes) -> Iterator[list[Scene]]:
+    """The batches of all steps from `first` on; each is made ready while the one before it is learnt from."""
+    with ThreadPoolExecutor(1) as beside:
+        ahead = beside.submit(batch_of, config, first, scenes)
+        for number in range(first, config.steps):
+            batch = ahead.result()
+            if number + 1 < config.steps:
+                ahead = beside.submit(batch_of, config, number + 1, scenes)
+            yield batch
+
+
 def step(run: Run, scenes: list[Scene]) -> dict[str, float]:
     """One step of AdamW on a batch of scenes; the losses and the gradient's norm before clipping."""
     set_mode(run)
     rate = learning_rate_at(run.step, run.config)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    losses = losses_of(run.detector, scenes, run.config.bf16)
+    losses = losses_of(run.detector, scenes, run.config, run.step / run.config.steps)
     run.optimizer.zero_grad(set_to_none=True)
     torch.stack([LOSS_WEIGHTS[name] * loss for name, loss in losses.items()]).sum().backward()
     norm = torch.nn.utils.clip_grad_norm_(run.detector.parameters(), run.config.clip_norm)
@@ -103,35 +127,65 @@ def set_mode(run: Run) -> None:
                 module.eval()
 
 
-def losses_of(detector: Detector, scenes: list[Scene], bf16: bool) -> dict[str, Tensor]:
-    """Losses by name, scalars, of a batch of scenes."""
-    canvas = detector.lidar(collate([scene.points for scene in scenes]))  # coordinates need all of float32
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        maps = detector.head(detector.bev(canvas))
-    targets = make_targets(scenes, detector.head.classes, detector.grid)
+def losses_of(detector: CalibratedDetector, scenes: list[Scene], config: TrainConfig, part_done: float) -> dict[str, Tensor]:
+    """Losses by name, scalars, of a batch of scenes; `part_done` of the run decides what boxes learn by."""
+    batch = collate(scenes)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        maps, features = detector.network.maps(batch)
+    grid = detector.config.grid
+    targets = make_targets(scenes, detector.network.head.classes, grid)
     scene, iy, ix = targets.cell.unbind(1)
-    box = maps.box[scene, :, iy, ix]
-    return {
-        "heatmap": heatmap_focal_loss(maps.heatmap, targets.heatmap, targets.weight),
-        "box": box_l1_loss(box, targets.box, torch.ones(box.shape[1])),
-        "variance": gaussian_nll(box_residual(box, targets.box, detector.grid.pillar_size_m),
-                                 maps.log_variance[scene, :, iy, ix]),
-    }
+    box, spread = maps.box[scene, :, iy, ix], maps.spread[scene, :, iy, ix]
+    residual = box_residual(box, targets.box, grid.pillar_size_m)
+    losses = {"heatmap": heatmap_focal_loss(maps.heatmap, targets.heatmap, targets.weight)}
+    if part_done < config.beta_nll_from:
+        losses["box"] = box_l1_loss(box, targets.box, box.new_tensor(BOX_WEIGHTS))
+        losses["spread"] = gaussian_nll(residual, spread)
+    else:
+        # The heading is learnt by its sine and cosine: an angle's own error has no slope towards the other side.
+        losses["box"] = box_l1_loss(box[:, 6:8], targets.box[:, 6:8], box.new_tensor(BOX_WEIGHTS[6:8]))
+        losses["likelihood"] = beta_nll(residual, spread)
+    overlap = aligned_overlap(box.detach(), targets.box, grid.pillar_size_m)
+    losses["quality"] = quality_loss(maps.quality[scene, 0, iy, ix], overlap)
+    if features is not None:
+        losses["depth"] = camera_depth_loss(detector, scenes, batch, features)
+    return losses
 
 
-def box_residual(box: Tensor, target: Tensor, cell_m: float) -> Tensor:
-    """What the head's variances are about, [k, 7]: errors of x, y, z (m), yaw (rad), log length, width and height."""
-    yaw = torch.atan2(box[:, 6], box[:, 7]) - torch.atan2(target[:, 6], target[:, 7])
-    error = box - target
-    wrapped = torch.remainder(yaw + pi, 2 * pi) - pi
-    return torch.cat([error[:, :2] * cell_m, error[:, 2:3], wrapped[:, None], error[:, 3:6]], dim=1)
+def camera_depth_loss(detector: CalibratedDetector, scenes: list[Scene], batch: SensorBatch,
+                      features: CameraFeatures) -> Tensor:
+    """How well pictures tell the depths that the LiDAR measured, also in scenes whose points the network did not get."""
+    camera = detector.network.camera
+    if camera is None:
+        raise SpecError("a detector without cameras has no depths to learn")
+    full = collate([replace(scene, lidar_lost=False) for scene in scenes])
+    image_hw = (batch.images.shape[-2], batch.images.shape[-1])
+    depth_m = lidar_depth_m(full.points, full.scene, full.pixels_from_ego, image_hw, camera.encoder.stride)
+    known = (depth_m > 0) & batch.has_image[:, :, None, None]
+    return depth_loss(features.depth_logits.flatten(0, 1), camera.encoder.bins.place(depth_m).flatten(0, 1), known.flatten(0, 1))
 
 
 def batch_of(config: TrainConfig, step: int, scenes: Scenes) -> list[Scene]:
     """The augmented scenes of one step; they follow from the seed and the step."""
     rng = np.random.default_rng([config.seed, step])
-    seeds = config.first_drive + rng.integers(config.drives, size=config.batch)
-    return [augment(scenes.load(int(seed), int(rng.integers(scenes.scenes_of_drive))), rng) for seed in seeds]
+    grown = min(1.0, 3 * step / config.steps)
+    drives = round(config.drives_at_start + (config.drives - config.drives_at_start) * grown)
+    drives = min(max(drives, 1), config.drives)
+    pastes = step < config.paste_until * config.steps
+    views = []
+    for _ in range(config.batch):
+        scene, donor = (draw_scene(config, scenes, drives, rng) for _ in range(2))
+        paste = partial(scenes.load, *donor, pictures=False) if pastes else None
+        views.append(augment(scenes.load(*scene), paste, rng, config.sensor_loss))
+    return views
+
+
+def draw_scene(config: TrainConfig, scenes: Scenes, drives: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Seed and index of one scene of the first `drives`: one of a few candidates, by how rare what they show is."""
+    seeds = config.first_drive + rng.integers(drives, size=config.candidates)
+    moments = [(int(seed), int(rng.integers(scenes.scenes_of_drive))) for seed in seeds]
+    worth = np.array([scenes.rarity(*moment) for moment in moments])
+    return moments[int(rng.choice(len(moments), p=worth / worth.sum()))]
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -143,7 +197,7 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
 
 
 @torch.no_grad()
-def follow(average: Detector, detector: Detector, decay: float) -> None:
+def follow(average: CalibratedDetector, detector: CalibratedDetector, decay: float) -> None:
     """Move the averaged weights and statistics towards the detector's by 1 - decay; counters are copied."""
     for mean, new in zip(average.state_dict().values(), detector.state_dict().values()):
         if mean.is_floating_point():
@@ -184,7 +238,7 @@ def save_run(run: Run, path: Path) -> None:
 def resume_run(run: Run, path: Path) -> Run:
     """The run at its checkpoint; InputError if the checkpoint is of another network, batch, seed or set of drives.
 
-    The schedule (steps, settle_from) may differ: the run then follows the new one from here on.
+    The schedule (SCHEDULE) may differ: the run then follows the new one from here on.
     """
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True)
@@ -192,7 +246,7 @@ def resume_run(run: Run, path: Path) -> Run:
     except (RuntimeError, KeyError, EOFError, OSError, UnpicklingError) as error:
         raise InputError(path, str(error).splitlines()[0], "a training checkpoint") from error
     now = asdict(run.config)
-    for key in sorted(set(now) - {"steps", "settle_from"}):
+    for key in sorted(set(now) - SCHEDULE):
         if was.get(key) != now[key]:
             raise InputError(path, f"{key} {was.get(key)!r}", f"{now[key]!r} as asked for", "another --out starts afresh")
     require_fit(run.detector.state_dict(), saved["detector"], str(path))

@@ -1,46 +1,75 @@
 """From what a head says to what may be believed: calibrated scores and covariances.
 
+A spread is ten numbers for each box: the Cholesky factor of the covariance of x and y (the logarithms of its diagonal, and
+what stands below), then logarithms of the standard deviations of z, yaw, log length, log width, log height and velocity.
 Sources: Platt, Probabilistic outputs for support vector machines (1999); Guo et al., On Calibration of Modern Neural Networks
 (ICML 2017). Both are fitted on drives that neither trained the network nor test it.
 """
 from __future__ import annotations
 
+from math import pi
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perception.head import UNCERTAIN, Peaks
+SPREAD_NUMBERS = ("log_xx", "log_yy", "yx", "log_z", "log_yaw", "log_l", "log_w", "log_h", "log_vx", "log_vy")
+ERRORS = ("x", "y", "z", "yaw", "log_l", "log_w", "log_h", "vx", "vy")  # m, m, m, rad, 1, 1, 1, m/s, m/s
+_SIZES = slice(4, 7)  # of ERRORS
 
 
 class Calibration(nn.Module):
-    """Per class a line through the score's logit, per box number a factor on the variance; the identity until fitted."""
+    """Per class a line through the score's logit, and a factor on the variance of each number; the identity until fitted."""
 
     score_slope: Tensor  # [c]
     score_offset: Tensor  # [c]
-    variance_scale: Tensor  # [7], UNCERTAIN
+    variance_scale: Tensor  # [c, 9], ERRORS
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.register_buffer("score_slope", torch.ones(classes))
         self.register_buffer("score_offset", torch.zeros(classes))
-        self.register_buffer("variance_scale", torch.ones(len(UNCERTAIN)))
+        self.register_buffer("variance_scale", torch.ones(classes, len(ERRORS)))
 
-    def score(self, peaks: Peaks) -> Tensor:
+    def score(self, label: Tensor, score: Tensor) -> Tensor:
         """Probability [m] that an object of the class stands within 2 m; keeps the order of scores within a class."""
-        return torch.sigmoid(self.score_slope[peaks.label] * torch.logit(peaks.score, eps=1e-6) + self.score_offset[peaks.label])
+        return torch.sigmoid(self.score_slope[label] * torch.logit(score, eps=1e-6) + self.score_offset[label])
 
-    def variance(self, peaks: Peaks) -> Tensor:
-        """Variances [m, 7] of x, y, z (m^2), yaw (rad^2) and the logarithms of length, width, height."""
-        return peaks.log_variance.exp() * self.variance_scale
+    def covariance(self, label: Tensor, spread: Tensor) -> Tensor:
+        """Covariance [m, 6, 6] of x, y, z, yaw, vx, vy; m, rad, m/s."""
+        return covariance_of(spread, self.variance_scale[label])
+
+    def size_sigma(self, label: Tensor, spread: Tensor) -> Tensor:
+        """Standard deviations [m, 3] of length, width and height, relative to them."""
+        return spread[:, 5:8].exp() * self.variance_scale[label][:, _SIZES].sqrt()
 
 
-def covariance_of(variance: Tensor) -> Tensor:
-    """Covariance [m, 6, 6] of x, y, z, yaw, vx, vy from variances [m, 7]; NaN where it is unmeasured: velocity."""
-    covariance = variance.new_zeros(len(variance), 6, 6)
-    covariance[:, range(4), range(4)] = variance[:, :4]
-    covariance[:, 4:, :] = torch.nan
-    covariance[:, :, 4:] = torch.nan
-    return covariance
+def whitened(residual: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Residuals [k, 9] in units of their own spread, and the logarithms of what they were divided by, both [k, 9]."""
+    log_sigma = torch.cat([spread[:, :2], spread[:, 3:]], dim=1)
+    first = residual[:, 0] * torch.exp(-spread[:, 0])
+    second = (residual[:, 1] - spread[:, 2] * first) * torch.exp(-spread[:, 1])
+    rest = residual[:, 2:] * torch.exp(-spread[:, 3:])
+    return torch.cat([first[:, None], second[:, None], rest], dim=1), log_sigma
+
+
+def covariance_of(spread: Tensor, variance_scale: Tensor) -> Tensor:
+    """Covariance [m, 6, 6] of x, y, z, yaw, vx, vy from spreads [m, 10] and factors [m, 9] on each number's variance."""
+    lower = spread.new_zeros(len(spread), 6, 6)
+    log_sigma = torch.cat([spread[:, :2], spread[:, 3:5], spread[:, 8:10]], dim=1)
+    lower[:, range(6), range(6)] = log_sigma.exp()
+    lower[:, 1, 0] = spread[:, 2]
+    factor = torch.cat([variance_scale[:, :4], variance_scale[:, 7:]], dim=1).sqrt()
+    lower = lower * factor[:, :, None]
+    return lower @ lower.transpose(1, 2)
+
+
+def box_residual(box: Tensor, target: Tensor, cell_m: float) -> Tensor:
+    """What spreads are about, [k, 9]: errors (ERRORS) of boxes [k, 10] as perception.targets.BOX_NUMBERS; NaN stays."""
+    yaw = torch.atan2(box[:, 6], box[:, 7]) - torch.atan2(target[:, 6], target[:, 7])
+    error = box - target
+    wrapped = torch.remainder(yaw + pi, 2 * pi) - pi
+    return torch.cat([error[:, :2] * cell_m, error[:, 2:3], wrapped[:, None], error[:, 3:6], error[:, 8:10]], dim=1)
 
 
 def fit_score(score: Tensor, is_true: Tensor, prior_weights: tuple[float, float] = (20.0, 1.0),
@@ -72,8 +101,9 @@ def fit_score(score: Tensor, is_true: Tensor, prior_weights: tuple[float, float]
     return max(float(line[0]), 0.1), float(line[1])
 
 
-def fit_variance_scale(residual: Tensor, log_variance: Tensor) -> Tensor:
-    """Factors [d] that bring the mean squared normalised residual of [k, d] to one; ones where there are under 20 rows."""
+def fit_variance_scale(residual: Tensor, spread: Tensor) -> Tensor:
+    """Factors [9] that bring the mean squared whitened residual of [k, 9] to one; ones where there are under 20 rows."""
     if len(residual) < 20:
-        return torch.ones(residual.shape[1])
-    return (residual**2 * torch.exp(-log_variance)).mean(dim=0).clamp(min=0.05, max=20.0).float()
+        return torch.ones(len(ERRORS))
+    unit, _ = whitened(residual, spread)
+    return unit.square().nanmean(dim=0).nan_to_num(1.0).clamp(min=0.05, max=20.0).float()
