@@ -10,7 +10,7 @@ from data_specs.errors import SpecError
 from perception.grid import VoxelGrid
 from perception.ops import voxels_cpu
 from perception.ops.cells_cpu import in_parts
-from perception.ops.voxels import Voxels, dynamic_voxels_reference, mean_voxels_reference
+from perception.ops.voxels import Voxels, mean_voxels_reference
 from perception.ops.voxels_cpu import dynamic_voxels_cpu, mean_voxels_cpu
 
 GRID = VoxelGrid((-4.0, 4.0), (-2.0, 2.0), (-1.0, 1.0), (0.1, 0.2, 0.5))
