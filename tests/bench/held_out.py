@@ -79,8 +79,9 @@ class _Pickler(pickle.Pickler):
 
 
 def _simulator() -> str:
-    """A name that changes with the simulator's source."""
-    sources = sorted((ROOT / "replay" / "simulate").glob("*.py"))
+    """A name that changes with the source of the simulator and of the types that it gives."""
+    sources = [*sorted((ROOT / "replay" / "simulate").glob("*.py")),
+               *(ROOT / "data_specs" / f"{name}.py" for name in ("boxes", "objects", "pose", "sensors"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
