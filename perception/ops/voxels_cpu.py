@@ -191,9 +191,9 @@ def add_fixed_point(points, key, bits, before, frame, row, sums):
         for i in range(len(block_row)):
             if block_row[i] < 0:
                 continue
-            total = sums[np.uint32(block_row[i])]
+            voxel = np.uint32(block_row[i])
             for column in range(columns + 1):
-                total[column] += whole[column, i]
+                sums[voxel, column] += whole[column, i]
 
 
 @kernel
