@@ -39,13 +39,14 @@ def collate(scenes: Sequence[Scene]) -> SensorBatch:
     points = torch.from_numpy(np.concatenate([np.zeros((0, 5), np.float32), *rows]))
     most = max(len(scene.images) for scene in scenes)
     height, width = scenes[0].images.shape[1:3]
-    images = np.zeros((len(scenes), most, 3, height, width), np.uint8)
+    images = np.zeros((len(scenes), most, height, width, 3), np.uint8)  # channels last, as convolutions want them
     pixels_from_ego = np.zeros((len(scenes), most, 3, 4), np.float32)
     has_image = np.zeros((len(scenes), most), bool)
     for row, scene in enumerate(scenes):
         count = len(scene.images)
-        images[row, :count] = scene.images.transpose(0, 3, 1, 2)
+        images[row, :count] = scene.images
         pixels_from_ego[row, :count] = scene.pixels_from_ego
         has_image[row, :count] = True
-    return SensorBatch(points, torch.repeat_interleave(torch.arange(len(scenes)), lengths), torch.from_numpy(images),
-                       torch.from_numpy(pixels_from_ego), torch.from_numpy(has_image), lengths > 0)
+    return SensorBatch(points, torch.repeat_interleave(torch.arange(len(scenes)), lengths),
+                       torch.from_numpy(images).permute(0, 1, 4, 2, 3), torch.from_numpy(pixels_from_ego),
+                       torch.from_numpy(has_image), lengths > 0)

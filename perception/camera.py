@@ -144,15 +144,18 @@ class CameraEncoder(nn.Module):
 
     def forward(self, images: Tensor, lidar_depth_m: Tensor) -> CameraFeatures:
         b, c = images.shape[:2]
-        pictures = ((images.flatten(0, 1).float() - self.mean) / self.sigma).contiguous(memory_format=torch.channels_last)
-        features = self.pyramid(self.backbone(pictures)[self.finest_stage:])
-        depth_m = lidar_depth_m.flatten(0, 1)[:, None]
-        known = (depth_m > 0).float()
-        inverse = known / depth_m.clamp(min=0.5)
-        context = self.context(torch.cat([features, 4 * inverse, known], dim=1))
-        measured = self._two_hot(depth_m, known)
-        logits = self.depth(context) + self.spread(measured)
+        depth_m = lidar_depth_m.flatten(0, 1)
+        context = self.context_of(images.flatten(0, 1), depth_m)
+        logits = self.depth(context) + self.spread(self._two_hot(depth_m[:, None], (depth_m[:, None] > 0).float()))
         return CameraFeatures(context.unflatten(0, (b, c)), logits.unflatten(0, (b, c)), lidar_depth_m)
+
+    def context_of(self, images: Tensor, depth_m: Tensor) -> Tensor:
+        """Features [n, channels, h, w] of pictures u8 [n, 3, ..] and the LiDAR's depths [n, h, w] in them."""
+        pictures = ((images.float() - self.mean) / self.sigma).contiguous(memory_format=torch.channels_last)
+        features = self.pyramid(self.backbone(pictures)[self.finest_stage:])
+        known = (depth_m[:, None] > 0).float()
+        inverse = known / depth_m[:, None].clamp(min=0.5)
+        return self.context(torch.cat([features, 4 * inverse, known], dim=1))
 
     def _two_hot(self, depth_m: Tensor, known: Tensor) -> Tensor:
         """[n, bins, h, w]: each known depth shared between its two nearest bins, by nearness."""

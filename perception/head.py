@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import log
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,8 @@ from perception.uncertainty import SPREAD_NUMBERS
 
 SHARED_PLACE_IOU = 0.2  # two objects of a street do not overlap more, seen from above
 PRIOR = 0.02  # of a peak at the start: Lin et al., Focal Loss (2017), 4.1, keeps the first steps calm
+LEAST_HEAT = 0.05  # what the heatmap holds less likely is no peak
+MOST_PEAKS = 200  # in a scene
 QUALITY_SHARE = 0.3  # exponent of the quality in a score; the heatmap has the rest
 
 
@@ -33,6 +36,18 @@ class HeadMaps:
     box: Tensor  # [b, 10, h, w], BOX_NUMBERS
     quality: Tensor  # logits [b, 1, h, w] of the overlap of the box with its object
     spread: Tensor  # [b, 10, h, w], SPREAD_NUMBERS
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The strongest cells of b scenes, m in each whatever they show: shapes are static, as a CUDA graph wants them."""
+
+    heat: Tensor  # [b, m] probability, greatest first; 0 where the map has no more peaks
+    label: Tensor  # i64 [b, m], index into the head's classes
+    cell: Tensor  # i64 [b, m]: iy * w + ix
+    box: Tensor  # [b, m, 10], BOX_NUMBERS
+    quality: Tensor  # logits [b, m, 1]
+    spread: Tensor  # [b, m, 10], SPREAD_NUMBERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +82,59 @@ class CenterHead(nn.Module):
         nn.init.constant_(self.heatmap[-1].get_parameter("bias"), -log(1 / PRIOR - 1))
 
     def forward(self, features: Tensor) -> HeadMaps:
-        geometry = self.geometry(features)
+        return HeadMaps(self.heatmap(features).float(), *self._numbers(self.geometry(features)))
+
+    def candidates(self, features: Tensor, most: int = MOST_PEAKS) -> Candidates:
+        """`strongest` of the maps that forward would give, without working out the boxes of all other cells."""
+        heat, label, cell = strongest(self.heatmap(features).float(), most)
+        convolution, norm, relu = self.geometry
+        numbers = self._numbers(relu(norm(_convolved_at(features, cell, cast(nn.Conv2d, convolution)))))
+        return Candidates(heat, label, cell, *(values[..., 0, 0].unflatten(0, cell.shape) for values in numbers))
+
+    def _numbers(self, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Box, quality and spread, as in HeadMaps."""
         # Quality and spread read the geometry and leave it alone: what they learn must not move the boxes.
-        return HeadMaps(self.heatmap(features).float(), self.box(geometry).float(), self.quality(geometry.detach()).float(),
-                        self.spread(geometry.detach()).float().clamp(-8.0, 5.0))
+        return (self.box(geometry).float(), self.quality(geometry.detach()).float(),
+                self.spread(geometry.detach()).float().clamp(-8.0, 5.0))
 
     @staticmethod
     def _tower(in_channels: int, width: int, out_channels: int) -> nn.Sequential:
         return nn.Sequential(ConvNormRelu(in_channels, width), nn.Conv2d(width, out_channels, 1))
 
 
-def decode(maps: HeadMaps, grid: BevGrid, least_score: float = 0.05, most: int = 200) -> Peaks:
-    """Cells that are the greatest of their 3x3 neighbours in their class, as boxes; at most `most` in each scene.
+def decode(maps: HeadMaps, grid: BevGrid, least_score: float = LEAST_HEAT, most: int = MOST_PEAKS) -> Peaks:
+    """Cells that are the greatest of their 3x3 neighbours in their class, as boxes; at most `most` in each scene."""
+    heat, label, cell = strongest(maps.heatmap, most)
+    numbers = (values.flatten(2).gather(2, cell[:, None].expand(-1, values.shape[1], -1)).transpose(1, 2)
+               for values in (maps.box, maps.quality, maps.spread))
+    return peaks_of(Candidates(heat, label, cell, *numbers), grid, maps.heatmap.shape[-1], least_score)
+
+
+def strongest(heatmap: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Probability, class and cell iy * w + ix, all [b, m], of the greatest peaks of logits [b, c, h, w]; m = min(most, c * h * w).
+
+    Where there are fewer peaks, cells of probability 0 fill up.
+    """
+    c, h, w = heatmap.shape[1:]
+    is_peak = F.max_pool2d(heatmap, 3, stride=1, padding=1) == heatmap
+    best, flat = torch.where(is_peak, heatmap, -torch.inf).flatten(1).topk(min(most, c * h * w), dim=1)
+    return best.sigmoid(), flat // (h * w), flat % (h * w)
+
+
+def peaks_of(candidates: Candidates, grid: BevGrid, width: int, least_score: float = LEAST_HEAT) -> Peaks:
+    """The candidates of at least this probability as boxes; `width` cells are a row of the map.
 
     A score is the heatmap's probability and the box's quality, multiplied with exponents that sum to one; the peaks are chosen by
     the heatmap alone.
     """
-    b, c, h, w = maps.heatmap.shape
-    probability = maps.heatmap.sigmoid()
-    is_peak = F.max_pool2d(probability, 3, stride=1, padding=1) == probability
-    best, flat = (probability * is_peak).reshape(b, -1).topk(min(most, c * h * w), dim=1)
-    kept = best >= least_score
-    scene = torch.arange(b, device=best.device)[:, None].expand_as(best)[kept]
-    label, cell = flat[kept] // (h * w), flat[kept] % (h * w)
-    iy, ix = cell // w, cell % w
-    box = maps.box[scene, :, iy, ix]
-    quality = maps.quality[scene, 0, iy, ix].sigmoid()
-    score = best[kept] ** (1 - QUALITY_SHARE) * quality**QUALITY_SHARE
-    center = torch.stack([ix, iy], dim=1) + 0.5 + box[:, 0:2]
+    kept = candidates.heat >= least_score
+    scene, heat, cell = torch.nonzero(kept)[:, 0], candidates.heat[kept], candidates.cell[kept]
+    box, spread = candidates.box[kept], candidates.spread[kept]
+    score = heat ** (1 - QUALITY_SHARE) * candidates.quality[kept][:, 0].sigmoid() ** QUALITY_SHARE
+    center = torch.stack([cell % width, cell // width], dim=1) + 0.5 + box[:, 0:2]
     xy_m = box.new_tensor(grid.low_m[:2]) + center * grid.pillar_size_m
-    found = Peaks(scene, label, score, torch.cat([xy_m, box[:, 2:3]], dim=1), box[:, 3:6].clamp(-3.0, 3.5).exp(),
-                  torch.atan2(box[:, 6], box[:, 7]), box[:, 8:10], maps.spread[scene, :, iy, ix])
+    found = Peaks(scene, candidates.label[kept], score, torch.cat([xy_m, box[:, 2:3]], dim=1), box[:, 3:6].clamp(-3.0, 3.5).exp(),
+                  torch.atan2(box[:, 6], box[:, 7]), box[:, 8:10], spread)
     order = torch.argsort(score, descending=True, stable=True)
     return found[order[torch.argsort(scene[order], stable=True)]]
 
@@ -107,3 +144,14 @@ def one_for_each_place(peaks: Peaks) -> Peaks:
     rectangles = torch.cat([peaks.center_m[:, :2], peaks.size_lwh_m[:, :2], peaks.yaw_rad[:, None]], dim=1)
     kept = rotated_nms(rectangles.double().cpu().numpy(), peaks.score.double().cpu().numpy(), SHARED_PLACE_IOU)
     return peaks[torch.from_numpy(kept).to(peaks.score.device)]
+
+
+def _convolved_at(features: Tensor, cell: Tensor, conv: nn.Conv2d) -> Tensor:
+    """What a 3x3 convolution with zeros around gives at cells [b, m] of features [b, c, h, w]: [b * m, o, 1, 1]."""
+    b, c, h, w = features.shape
+    around = torch.arange(-1, 2, device=cell.device)
+    iy, ix = (cell // w)[..., None, None] + around[:, None], (cell % w)[..., None, None] + around
+    inside = ((iy >= 0) & (iy < h) & (ix >= 0) & (ix < w))[..., None]  # [b, m, 3, 3, 1]
+    scene = torch.arange(b, device=cell.device)[:, None, None, None]
+    rows = features.permute(0, 2, 3, 1)[scene, iy.clamp(0, h - 1), ix.clamp(0, w - 1)]
+    return F.conv2d(torch.where(inside, rows, 0.0).flatten(0, 1).permute(0, 3, 1, 2), conv.weight, conv.bias)
