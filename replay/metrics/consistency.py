@@ -1,7 +1,9 @@
 """Whether boxes are as sure as they say: their errors against their own covariances.
 
-Judged is every detection that scores 0.3 or more within its class's range, against the truth of its class nearest to it, if
-that is nearer than 2 m and visible to the ego (see replay/metrics/visibility.py). Errors are kept however large they are.
+Judged is every match of a detection that scores 0.3 or more, within its class's range, with a truth that is visible to the ego
+(see replay/metrics/visibility.py). Matches are nuScenes', so these are the errors that mATE is the mean of: by descending score,
+each takes the nearest free truth of its class, seen or not, nearer than 2 m. Errors are kept however large they are; a
+detection without a match is a false one, which AP counts, and has no error to judge.
 - ANEES: the mean of e' P^-1 e / 2 over (x, y); 1 is honest, more is too sure, less too doubtful.
 - held_90_<number>: the share of errors inside the region that should hold 90 % of them: an ellipse for (x, y) (named xy) and for
   (vx, vy) (velocity), an interval for each of x, y, z and yaw. x and y are those of the lists' frame.
@@ -24,7 +26,7 @@ from data_specs.errors import SpecError
 from data_specs.objects import ObjectClass
 from data_specs.results import RunResult, Score
 from replay.metrics.bootstrap import ROUNDS, drive_draws, interval_95
-from replay.metrics.matching import Flat, flatten, nearest_truth
+from replay.metrics.matching import Flat, flatten, match_greedily
 from replay.metrics.perception_scores import CLASSES, ScoredDrive
 
 LEAST_SCORE = 0.3
@@ -93,14 +95,14 @@ def cells_that_miss(result: RunResult) -> tuple[Score, ...]:
 
 
 def _judged(drive: ScoredDrive, number: int, classes: Sequence[ObjectClass]) -> Iterator[Judged]:
-    """The detections of one drive, class by class."""
+    """The matches of one drive, class by class."""
     lists, truths = drive.within_range()
     there = flatten(truths)
     for cls in classes:
         sure = [objects[(objects.label == cls) & (objects.score >= LEAST_SCORE)] for objects in lists]
         made, wanted = flatten(sure), there.of(cls)
-        row, distance_m = nearest_truth(made, wanted)
-        kept = distance_m < MATCH_M
+        row = match_greedily(made, wanted, [MATCH_M])[0]
+        kept = row >= 0
         kept[kept] = ~wanted.ignore[row[kept]]
         covariance = np.concatenate([objects.covariance for objects in sure])[kept]
         yield _measured(made[kept], wanted[row[kept]], covariance, drive.ego_m, number)

@@ -105,7 +105,15 @@ def match_greedily(predictions: Flat, truths: Flat, thresholds_m: Sequence[float
     return taken
 
 
-def nearest_truth(predictions: Flat, truths: Flat) -> tuple[Array, Array]:
+def ignored_truth_m(predictions: Flat, truths: Flat) -> Array:
+    """Distance [n] of each prediction to the truth nearest to it where that one is to be ignored, infinite where it is not."""
+    if not truths.ignore.any():
+        return np.full(len(predictions), np.inf)
+    row, distance_m = _nearest_truth(predictions, truths)
+    return np.where((row >= 0) & truths.ignore[row], distance_m, np.inf)
+
+
+def _nearest_truth(predictions: Flat, truths: Flat) -> tuple[Array, Array]:
     """Row [n] of `truths` nearest to each prediction in its sample, taken or not, and its distance [n]; -1 and inf if none."""
     row, distance_m = np.full(len(predictions), -1), np.full(len(predictions), np.inf)
     for sample in np.intersect1d(predictions.sample, truths.sample):
@@ -115,14 +123,6 @@ def nearest_truth(predictions: Flat, truths: Flat) -> tuple[Array, Array]:
         apart_m = np.sqrt((offset_m * offset_m).sum(axis=-1))
         row[made], distance_m[made] = first + apart_m.argmin(axis=1), apart_m.min(axis=1)
     return row, distance_m
-
-
-def ignored_truth_m(predictions: Flat, truths: Flat) -> Array:
-    """Distance [n] of each prediction to the truth nearest to it where that one is to be ignored, infinite where it is not."""
-    if not truths.ignore.any():
-        return np.full(len(predictions), np.inf)
-    row, distance_m = nearest_truth(predictions, truths)
-    return np.where((row >= 0) & truths.ignore[row], distance_m, np.inf)
 
 
 def _attributes(sample: ObjectList | Truth) -> Array:

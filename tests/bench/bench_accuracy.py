@@ -33,6 +33,7 @@ from tests.bench.held_out import DRIVES, ROOT, held_out_pairs
 NANO = ROOT / "perception" / "weights" / "nano.safetensors"
 NANO_LIDAR = ROOT / "perception" / "weights" / "nano-lidar.safetensors"
 SENSORS = {"both": "camera + LiDAR", "lidar": "LiDAR", "camera": "camera"}
+SHORT = {"velocity": "vx, vy"}  # headings
 SUMMARY = ("mAP", "NDS", *(f"{cls.title}_AP" for cls in CLASSES), *(f"m{name}" for name in ERRORS))
 
 
@@ -99,11 +100,11 @@ def print_consistency(run: Run, result: RunResult) -> None:
     for score in result.scores:
         by_slice.setdefault(score.slice, {})[score.name] = score
     missing = {cell.slice for cell in cells_that_miss(result)}
-    single = [f"held_90_{number}" for number in NUMBERS if number != "xy"]
+    single = {f"held_90_{number}": SHORT.get(number, number) for number in NUMBERS if number != "xy"}
     rows = [[f"{name} *" if name in missing else name, shown(row["ANEES"]), shown(row["held_90_xy"]),
              *(row[column].value for column in single), row["ANEES"].count] for name, row in by_slice.items()]
     print_table(f"{run.name}: is it as sure as it says?",
-                ["slice", "ANEES", "90 % of (x, y)", *(column.removeprefix("held_90_") for column in single), "matches"], rows,
+                ["slice", "ANEES", "90 % of (x, y)", *single.values(), "matches"], rows,
                 ["in brackets: 95 %, by drive; * a cell of 400 or more whose bracket leaves 0.90 out"])
 
 

@@ -98,10 +98,10 @@ def test_judged_is_what_is_sure_enough_and_nearer_than_two_metres_to_a_truth_of_
     np.testing.assert_allclose(judged.nees[0, :3], [(1.9 / 0.2) ** 2, 0.0, (1.9 / 0.2) ** 2], atol=1e-12)
 
 
-def test_every_detection_of_an_object_is_judged_by_that_object():
-    found = objects([(0, 0.1), (0, 1.0)], [0.9, 0.8], covariance=STATED)
-    judged = judge([drive((found, truth([(0, 0), (0, 2.6)])))])
-    np.testing.assert_allclose(judged.nees[:, 0], [0.25, 25.0])
+def test_an_object_judges_the_best_scored_of_its_detections_and_outliers_are_kept():
+    found = objects([(0, 0.1), (0, -1.0), (30, 1.9)], [0.9, 0.8, 0.7], covariance=STATED)
+    judged = judge([drive((found, truth([(0, 0), (30, 0)])))])
+    np.testing.assert_allclose(judged.nees[:, 0], [0.25, (1.9 / 0.2) ** 2])
 
 
 def test_numbers_that_no_detection_states_are_unknown():
