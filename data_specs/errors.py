@@ -57,6 +57,16 @@ class BusError(RoadweaveError):
     """The message bus cannot be reached, or refused what was asked of it."""
 
 
+class OutOfMemory(RoadweaveError):
+    """A device has less memory than was asked of it; `needed_bytes` is None where nobody said how much that was."""
+
+    def __init__(self, where: str, device: str, needed_bytes: int | None) -> None:
+        self.where, self.device, self.needed_bytes = where, device, needed_bytes
+        size = "more" if needed_bytes is None else f"{needed_bytes / 2**30:,.2f} GiB at once"
+        super().__init__(f"{where}: needs {size}, expected no more than {device} has free; a smaller grid, smaller pictures or "
+                         "another device needs less")
+
+
 class MissingExtra(RoadweaveError):
     """A part of Roadweave that is not installed was asked for."""
 

@@ -11,6 +11,7 @@ from perception.detector import CameraBranch, Detector
 from perception.grid import BevGrid
 from perception.head import CenterHead
 from perception.lidar import LidarEncoder, PillarEncoder
+from perception.memory import BevMemory
 from perception.merge import Merge
 from perception.view import ViewTransform
 
@@ -19,11 +20,12 @@ def build_detector(config: DetectorConfig) -> CalibratedDetector:
     """A detector with fresh weights; they follow from torch's own seed."""
     lidar = lidar_encoder(config.lidar, config.pillar_grid) if config.lidar else None
     camera = camera_branch(config.camera, config.grid) if config.camera else None
-    merge = Merge(lidar.out_channels if lidar else 0, config.camera.bev_channels if config.camera else 0,
+    merge = Merge(config.grid, lidar.out_channels if lidar else 0, config.camera.bev_channels if config.camera else 0,
                   config.stage_channels[0])
     bev = BevEncoder(config.stage_channels, config.stage_blocks, config.feature_channels)
     head = CenterHead(config.object_classes, config.feature_channels, config.head_channels)
-    detector = CalibratedDetector(Detector(lidar, camera, merge, bev, head), config)
+    memory = BevMemory(config.grid, config.stage_channels[0]) if config.memory else None
+    detector = CalibratedDetector(Detector(lidar, camera, merge, bev, head, memory), config)
     for parameter in detector.parameters():
         if parameter.ndim == 4:  # as convolutions on CPU want them: twice as fast
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -52,6 +52,7 @@ class DetectorConfig:
     stage_blocks: tuple[int, ...] = (1, 1, 2)
     feature_channels: int = 48
     head_channels: int = 48
+    memory: bool = False  # the map of the sample before takes part, moved with the ego
 
     def __post_init__(self) -> None:
         for name in self.classes:

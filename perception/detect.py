@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from data_specs.sensors import Sample
 from perception.batch import collate
 from perception.config import DetectorConfig
 from perception.detector import Detector
-from perception.head import Peaks, decode, one_for_each_place
+from perception.device_memory import out_of_memory_named
+from perception.head import Peaks, one_for_each_place, peaks_of
+from perception.memory import LastMap
 from perception.scene import Scene, scene_of
 from perception.uncertainty import Calibration
 
@@ -28,24 +31,37 @@ class CalibratedDetector(nn.Module):
         super().__init__()
         self.network, self.config, self.name = network, config, config.name
         self.calibration = Calibration(len(config.classes))
+        self._last_map = LastMap()
 
     def detect(self, sample: Sample, earlier: Sequence[Sample] = ()) -> ObjectList:
         """Objects in "ego" at sample.taken_ns; none where no sensor gave anything.
 
-        `earlier` samples of the drive, newest first, give sweeps, which show motion, and pictures that are still fresh. SpecError
-        if the sample lacks the sensors that the network reads.
+        `earlier` samples of the drive, newest first, give sweeps, which show motion, and pictures that are still fresh. A network
+        with a memory also looks back at what it saw of the sample before, if it was given that one. Raises SpecError if the
+        sample lacks the sensors that the network reads or what it says is not finite, OutOfMemory with the size.
         """
         self._require_sensors(sample, earlier)
         scene = scene_of(sample, earlier, None, self.config.image_hw)
-        if not len(scene.points) and not len(scene.images):
+        sees = (self.network.lidar is not None and len(scene.points)) or (self.network.camera is not None and len(scene.images))
+        if not sees:
             return ObjectList.empty("ego", self.name)
-        found = self.objects(self.peaks(scene), sample.taken_ns)
+        with out_of_memory_named(self.name):
+            peaks = self.peaks(scene, sample)
+        found = self.objects(peaks, sample.taken_ns)
         return found[found.score >= LEAST_SCORE]
 
     @torch.inference_mode()
-    def peaks(self, scene: Scene) -> Peaks:
-        """What stands out in one scene, as the head says it, one for each place."""
-        return one_for_each_place(decode(self.network(collate([scene])), self.config.grid))
+    def peaks(self, scene: Scene, sample: Sample | None = None) -> Peaks:
+        """What stands out in one scene, as the head says it, one for each place.
+
+        `sample` says when and where the scene is, for networks with a memory; without it there is nothing to look back at.
+        """
+        merged, _ = self.network.merged(collate([scene]))
+        before = self._last_map.exchange(sample, merged) if self.network.memory is not None and sample is not None else None
+        features = self.network.encoded(merged, before)
+        peaks = peaks_of(self.network.head.candidates(features), self.config.grid, features.shape[-1])
+        require_finite_peaks(peaks, self.name)
+        return one_for_each_place(peaks)
 
     def objects(self, peaks: Peaks, measured_ns: int) -> ObjectList:
         """Peaks of one scene as objects with calibrated scores and covariances."""
@@ -65,3 +81,13 @@ class CalibratedDetector(nn.Module):
             wanted = " or ".join([*(["a point cloud"] if lidar else []), *(["a camera image"] if camera else [])])
             raise SpecError(f"sample {sample.drive_id} at {sample.taken_ns} ns: {len(sample.clouds)} point clouds, "
                             f"{len(sample.images)} images, expected {wanted} for {self.name}")
+
+
+def require_finite_peaks(peaks: Peaks, network: str) -> None:
+    """Raise SpecError if a number of any peak is NaN or infinite: a list of objects must not hide that a network broke down."""
+    for field in fields(Peaks):
+        values = getattr(peaks, field.name)
+        wrong = int((~torch.isfinite(values)).sum())
+        if wrong:
+            raise SpecError(f"{network}: {wrong} of {values.numel()} numbers of {field.name} are NaN or infinite, expected all "
+                            "finite; its weights or its input are damaged")

@@ -1,4 +1,4 @@
-"""The detector, assembled from parts: sensors to features of the bird's-eye view, features to objects."""
+"""The detector, assembled from parts: sensors to a map of the bird's-eye view, the map to objects."""
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from perception.batch import SensorBatch
 from perception.bev import BevEncoder
 from perception.camera import CameraEncoder, CameraFeatures, lidar_depth_m
-from perception.head import CenterHead, HeadMaps
+from perception.head import Candidates, CenterHead, HeadMaps
 from perception.lidar import LidarEncoder
+from perception.memory import BevMemory, EarlierMap
 from perception.merge import Merge
 from perception.view import ViewTransform
 
@@ -30,19 +31,29 @@ class Detector(nn.Module):
     """Sensor data of b scenes to what the head says about them; a branch may be None, and a sensor may fail in any scene."""
 
     def __init__(self, lidar: LidarEncoder | None, camera: CameraBranch | None, merge: Merge, bev: BevEncoder,
-                 head: CenterHead) -> None:
+                 head: CenterHead, memory: BevMemory | None = None) -> None:
         super().__init__()
-        self.lidar, self.camera, self.merge, self.bev, self.head = lidar, camera, merge, bev, head
+        self.lidar, self.camera, self.merge, self.bev, self.head, self.memory = lidar, camera, merge, bev, head, memory
 
     def forward(self, batch: SensorBatch) -> HeadMaps:
         return self.maps(batch)[0]
 
-    def maps(self, batch: SensorBatch) -> tuple[HeadMaps, CameraFeatures | None]:
+    def maps(self, batch: SensorBatch, earlier: EarlierMap | None = None) -> tuple[HeadMaps, CameraFeatures | None]:
         """The head's maps, and what the cameras said on the way: training supervises their depths."""
+        merged, features = self.merged(batch)
+        return self.head(self.encoded(merged, earlier)), features
+
+    def merged(self, batch: SensorBatch) -> tuple[Tensor, CameraFeatures | None]:
+        """The map [b, c, ny, nx] on which the sensors meet, and what the cameras said on the way."""
         lidar = camera = features = None
         if self.lidar is not None:
             lidar = self.lidar(self.lidar.pillars(batch.points, batch.scene, batch.size))
         if self.camera is not None and batch.images.shape[1]:
             camera, features = self.camera(batch)
-        merged = self.merge(lidar, camera, batch.has_points, batch.has_image.any(dim=1))
-        return self.head(self.bev(merged)), features
+        return self.merge(lidar, camera, batch.has_points, batch.has_image.any(dim=1)), features
+
+    def encoded(self, merged: Tensor, earlier: EarlierMap | None = None) -> Tensor:
+        """What the head reads, of a merged map and, where the network has a memory, of the map before it."""
+        if self.memory is not None:
+            merged = self.memory(merged, earlier)
+        return self.bev(merged)

@@ -8,27 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from perception.bev import ConvNormRelu
+from perception.grid import BevGrid
 
 
 class Merge(nn.Module):
-    """LiDAR features [b, lidar_channels, h, w] and camera features [b, camera_channels, h, w] to [b, out_channels, h, w].
+    """LiDAR features [b, lidar_channels, ny, nx] and camera features [b, camera_channels, ny, nx] to [b, out_channels, ny, nx].
 
     A network without a branch has 0 channels of it.
     """
 
-    def __init__(self, lidar_channels: int, camera_channels: int, out_channels: int) -> None:
+    def __init__(self, grid: BevGrid, lidar_channels: int, camera_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.channels = (lidar_channels, camera_channels)
+        self.grid, self.channels = grid, (lidar_channels, camera_channels)
         self.mix = ConvNormRelu(lidar_channels + camera_channels, out_channels)
 
     def forward(self, lidar: Tensor | None, camera: Tensor | None, has_points: Tensor, has_images: Tensor) -> Tensor:
         """`has_points` and `has_images` [b] say which scenes a branch really saw; what it says about the others is left out."""
-        given = [part for part in (lidar, camera) if part is not None]
-        parts = []
-        for part, has, channels in zip((lidar, camera), (has_points, has_images), self.channels):
-            if part is not None:
-                parts.append(part * has.view(-1, 1, 1, 1))
-            elif channels:
-                b, _, h, w = given[0].shape
-                parts.append(given[0].new_zeros(b, channels, h, w))
+        weight = self.mix.get_parameter("0.weight")
+        parts = [weight.new_zeros(len(has), channels, self.grid.ny, self.grid.nx) if part is None
+                 else torch.where(has.view(-1, 1, 1, 1), part, 0.0)
+                 for part, has, channels in zip((lidar, camera), (has_points, has_images), self.channels)]
         return self.mix(torch.cat(parts, dim=1))
