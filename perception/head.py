@@ -111,9 +111,9 @@ def decode(maps: HeadMaps, grid: BevGrid, least_score: float = LEAST_HEAT, most:
 
 
 def strongest(heatmap: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Probability, class and cell iy * w + ix, all [b, m], of the greatest peaks of logits [b, c, h, w]; m = min(most, c * h * w).
+    """Probability, class and cell iy * w + ix, all [b, m], of the greatest peaks of logits [b, c, h, w].
 
-    Where there are fewer peaks, cells of probability 0 fill up.
+    m = min(most, c * h * w); where there are fewer peaks, cells of probability 0 fill up.
     """
     c, h, w = heatmap.shape[1:]
     is_peak = F.max_pool2d(heatmap, 3, stride=1, padding=1) == heatmap
@@ -148,7 +148,7 @@ def one_for_each_place(peaks: Peaks) -> Peaks:
 
 def _convolved_at(features: Tensor, cell: Tensor, conv: nn.Conv2d) -> Tensor:
     """What a 3x3 convolution with zeros around gives at cells [b, m] of features [b, c, h, w]: [b * m, o, 1, 1]."""
-    b, c, h, w = features.shape
+    b, _, h, w = features.shape
     around = torch.arange(-1, 2, device=cell.device)
     iy, ix = (cell // w)[..., None, None] + around[:, None], (cell % w)[..., None, None] + around
     inside = ((iy >= 0) & (iy < h) & (ix >= 0) & (ix < w))[..., None]  # [b, m, 3, 3, 1]
