@@ -88,10 +88,26 @@ def detect_drives(runs: Sequence[Run], drives: Sequence[tuple[str, int]]) -> dic
 def print_scores(title: str, results: dict[Run, PerceptionScores]) -> None:
     """A column for each run; below it, by how much the first is better than the others."""
     tables = {run: {score.name: score for score in scores.result().scores} for run, scores in results.items()}
-    first, *others = results
-    gains = [f"mAP of {first.name} above {run.name}: {shown(results[first].gain_over(results[run]))}" for run in others]
+    first = next(iter(results))
+    notes = [f"mAP of {first.name} above {run.name}: {shown(gain)}" for run, gain in gains(results).items()]
     rows = [[name, *(shown(table[name]) for table in tables.values()), tables[first][name].count] for name in SUMMARY]
-    print_table(title, ["score", *(run.name for run in results), "truths"], rows, ["in brackets: 95 %, by drive", *gains])
+    print_table(title, ["score", *(run.name for run in results), "truths"], rows, ["in brackets: 95 %, by drive", *notes])
+
+
+def gains(results: dict[Run, PerceptionScores]) -> dict[Run, Score]:
+    """The first run's mAP above that of each other."""
+    first, *others = results
+    return {run: results[first].gain_over(results[run]) for run in others}
+
+
+def to_json(results: dict[Run, PerceptionScores], honesty: dict[Run, RunResult]) -> dict[str, object]:
+    """{run: {"scores", "consistency" where asked for, "mAP_gain_of_first" of every run but the first}}."""
+    content = {run.name: {"scores": scores.result().to_json()["scores"]} for run, scores in results.items()}
+    for run, result in honesty.items():
+        content[run.name]["consistency"] = result.to_json()["scores"]
+    for run, gain in gains(results).items():
+        content[run.name]["mAP_gain_of_first"] = {"value": gain.value, "interval": gain.interval}
+    return content
 
 
 def print_consistency(run: Run, result: RunResult) -> None:
@@ -124,10 +140,9 @@ def main() -> None:
     results = {run: score_drives(drives) for run, drives in scored.items()}
     honesty = {run: consistency(drives) for run, drives in scored.items()} if chosen.cells else {}
     if chosen.json:
-        print_json({run.name: {"scores": results[run].result().to_json()["scores"],
-                               **({"consistency": honesty[run].to_json()["scores"]} if run in honesty else {})} for run in runs})
+        print_json(to_json(results, honesty))
         return
-    print_scores(f"{chosen.drives} held-out drives, 2 Hz", results)
+    print_scores(f"held-out drives: {chosen.drives}, at 2 Hz", results)
     for run, result in honesty.items():
         print_consistency(run, result)
 
