@@ -15,10 +15,12 @@ from data_specs.errors import InputError, MissingInput
 from perception.assemble import build_detector
 from perception.config import DetectorConfig, detector_config_from_json
 from perception.detect import CalibratedDetector
+from perception.device_memory import out_of_memory_named
 
 FORMAT = "roadweave-detector-2"
+OLD_FORMATS = {"roadweave-lidar-1": "the LiDAR-only network of version 0.1"}
 SHIPPED = Path(__file__).parent / "weights"  # of the networks that come with Roadweave
-DEFAULT_WEIGHTS = SHIPPED / "lidar-nano.safetensors"
+DEFAULT_WEIGHTS = SHIPPED / "nano.safetensors"
 
 
 def save_weights(path: Path, detector: CalibratedDetector, config: DetectorConfig, facts: Mapping[str, Any]) -> None:
@@ -33,11 +35,15 @@ def save_weights(path: Path, detector: CalibratedDetector, config: DetectorConfi
 def load_weights(path: Path) -> CalibratedDetector:
     """The detector of a weights file, ready to detect.
 
-    Raises MissingInput if there is no such file, InputError if it is not ours or its tensors do not fit, naming them.
+    Raises MissingInput if there is no such file, InputError if it is not ours or its tensors do not fit, naming them, and
+    OutOfMemory if its grid is too large for this machine.
     """
     tensors, metadata = _read(path)
-    detector = build_detector(detector_config_from_json(metadata["config"], str(path)))
+    config = detector_config_from_json(metadata["config"], str(path))
+    with out_of_memory_named(str(path)):
+        detector = build_detector(config)
     require_fit(detector.state_dict(), tensors, str(path))
+    _require_finite(tensors, path)
     detector.load_state_dict(tensors)
     return detector.eval()
 
@@ -70,9 +76,20 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     except SafetensorError as error:
         raise InputError(path, str(error), "a safetensors file") from error
-    if metadata.get("format") != FORMAT or "config" not in metadata:
-        raise InputError(path, f"format {metadata.get('format', 'none')!r}", f"{FORMAT!r} with its configuration")
+    found = metadata.get("format", "none")
+    if found in OLD_FORMATS:
+        raise InputError(path, f"format {found!r}, {OLD_FORMATS[found]}", repr(FORMAT),
+                         "take the weights that come with this version, or train anew: roadweave train --help")
+    if found != FORMAT or "config" not in metadata:
+        raise InputError(path, f"format {found!r}", f"{FORMAT!r} with its configuration")
     return tensors, metadata
+
+
+def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{path}: {name}", f"{int((~tensor.isfinite()).sum())} of {tensor.numel()} numbers NaN or infinite",
+                             "finite ones")
 
 
 def _near(name: str, among: Iterable[str]) -> str:

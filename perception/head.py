@@ -116,8 +116,8 @@ def strongest(heatmap: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
     m = min(most, c * h * w); where there are fewer peaks, cells of probability 0 fill up.
     """
     c, h, w = heatmap.shape[1:]
-    is_peak = F.max_pool2d(heatmap, 3, stride=1, padding=1) == heatmap
-    best, flat = torch.where(is_peak, heatmap, -torch.inf).flatten(1).topk(min(most, c * h * w), dim=1)
+    beaten = F.max_pool2d(heatmap, 3, stride=1, padding=1) > heatmap  # False for NaN, which must come out and not be lost
+    best, flat = torch.where(beaten, -torch.inf, heatmap).flatten(1).topk(min(most, c * h * w), dim=1)
     return best.sigmoid(), flat // (h * w), flat % (h * w)
 
 
@@ -127,7 +127,7 @@ def peaks_of(candidates: Candidates, grid: BevGrid, width: int, least_score: flo
     A score is the heatmap's probability and the box's quality, multiplied with exponents that sum to one; the peaks are chosen by
     the heatmap alone.
     """
-    kept = candidates.heat >= least_score
+    kept = ~(candidates.heat < least_score)  # NaN too: whoever reads the peaks refuses it
     scene, heat, cell = torch.nonzero(kept)[:, 0], candidates.heat[kept], candidates.cell[kept]
     box, spread = candidates.box[kept], candidates.spread[kept]
     score = heat ** (1 - QUALITY_SHARE) * candidates.quality[kept][:, 0].sigmoid() ** QUALITY_SHARE
