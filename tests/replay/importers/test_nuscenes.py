@@ -3,7 +3,6 @@ import pickle
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from data_specs.errors import InputError, MissingInput, TruncatedInput, UnknownFormat
 from data_specs.objects import ObjectClass
@@ -12,31 +11,7 @@ from replay.importers.nuscenes import NuScenesImporter
 from replay.importers.pickles import read_pickle
 from replay.recorded import open_drive
 from replay.recorder import import_drive
-
-LIDAR_FROM_CAMERA = np.array([[1.0, 0, 0, 0.1], [0, 0, 1, 0.5], [0, -1, 0, -0.3], [0, 0, 0, 1]])  # looking along LiDAR's +y
-EGO_FROM_LIDAR = np.array([[0.0, 1, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
-
-
-def info(**changes):
-    """One small sample as an info-v2 pickle has it."""
-    global_from_ego = np.eye(4)
-    global_from_ego[:3, 3] = [400.0, 1100.0, 0.0]
-    camera = {"img_path": "front.jpg", "cam2img": [[60.0, 0, 32], [0, 60, 18], [0, 0, 1]], "timestamp": 1532402927.61246,
-              "cam2ego": (EGO_FROM_LIDAR @ LIDAR_FROM_CAMERA).tolist(), "lidar2cam": np.linalg.inv(LIDAR_FROM_CAMERA).tolist()}
-    instance = {"bbox_3d": [0.0, 10.0, -1.0, 4.0, 1.8, 1.6, 1.5], "bbox_label_3d": 0, "num_lidar_pts": np.int64(3),
-                "velocity": [1.0, 2.0]}
-    return {"token": "abc", "timestamp": 1532402927.647951, "ego2global": global_from_ego.tolist(),
-            "images": {"CAM_FRONT": camera}, "instances": [instance, instance | {"bbox_label_3d": -1}],
-            "lidar_points": {"lidar_path": "sweep.bin", "num_pts_feats": 5, "lidar2ego": EGO_FROM_LIDAR.tolist()}} | changes
-
-
-def write(folder, infos, categories=("car", "pedestrian")):
-    content = {"metainfo": {"categories": {name: i for i, name in enumerate(categories)}}, "data_list": infos}
-    (folder / "infos.pkl").write_bytes(pickle.dumps(content, 2))
-    points = np.array([[0, 10, -1, 255, 7], [0, 9, -1, 51, 31]], np.float32)
-    (folder / "sweep.bin").write_bytes(points.tobytes())
-    Image.fromarray(np.full((36, 64, 3), 90, np.uint8)).save(folder / "front.jpg")
-    return folder
+from tests.replay.importers.nuscenes_folder import EGO_FROM_LIDAR, LIDAR_FROM_CAMERA, info, write
 
 
 def payloads(folder):
@@ -77,6 +52,26 @@ def test_samples_come_by_time_and_are_spaced_where_no_times_are_given(tmp_path):
     assert "spaced 0.5 s apart" in importer.describe().notes[-1]
 
 
+def test_attributes_come_from_the_instances_or_else_from_what_the_cameras_show(tmp_path):
+    pedestrian = info()["instances"][0] | {"bbox_3d": [3.0, 20.0, -1.0, 0.6, 0.6, 1.7, 0.0], "bbox_label_3d": 1}
+    center_m = np.linalg.inv(LIDAR_FROM_CAMERA) @ [3.0, 20.0, -1.0, 1.0]
+    shown = {"CAM_FRONT": [{"bbox_3d": [*center_m[:3], 0.6, 1.7, 0.6, 0.1], "attr_label": 3},
+                           {"bbox_3d": [50.0, 0.0, 9.0, 0.6, 1.7, 0.6, 0.1], "attr_label": 4}], "CAM_BACK": None}
+    instances = [info()["instances"][0] | {"attr_label": 7}, pedestrian, pedestrian | {"bbox_3d": [9.0, 2.0, -1, 1, 1, 1, 0]},
+                 info()["instances"][0] | {"attr_label": 8}]
+    read = payloads(write(tmp_path, [info(instances=instances, cam_instances=shown)]))
+    assert read[TRUTH].attribute == ("vehicle.stopped", "pedestrian.standing", "", "")
+    del instances[1:]
+    instances[0]["attr_label"] = 9
+    with pytest.raises(UnknownFormat, match="instance 0: attr_label: attribute 9, expected 0 to 7, or -1 for none"):
+        payloads(write(tmp_path, [info(instances=instances)]))
+
+
+def test_names_of_things_outside_the_classes_may_stand_among_the_categories(tmp_path):
+    read = payloads(write(tmp_path, [info()], categories={"car": 0, "pedestrian": 1, "animal": -1}))
+    assert read[TRUTH].ignore.tolist() == [False, True]
+
+
 def changed(path, value):
     """A sample with one field of it replaced, or removed where value is None."""
     sample = copy.deepcopy(info())
@@ -109,7 +104,7 @@ def test_what_is_wrong_in_a_sample_is_named_with_its_place(tmp_path, path, value
 
 def test_an_unknown_class_a_cut_cloud_and_a_cut_image_are_named(tmp_path):
     with pytest.raises(UnknownFormat, match="metainfo: class 'ufo', expected one of car, truck"):
-        payloads(write(tmp_path, [info()], categories=("car", "ufo")))
+        payloads(write(tmp_path, [info()], categories={"car": 0, "ufo": 1}))
     write(tmp_path, [info()])
     (tmp_path / "sweep.bin").write_bytes(bytes(47))
     with pytest.raises(TruncatedInput, match=r"sweep\.bin: ends inside a point at byte 47, expected a multiple of 20 bytes"):
@@ -145,6 +140,14 @@ def test_boxes_of_the_real_key_frame_hold_the_points_they_say(key_frame):
     in_map = truth.objects.boxes.contains(map_from_lidar.apply(xyz_lidar_m)).sum(axis=1)
     assert len(truth) == 69 and (in_lidar == truth.points_in_box).sum() == 61
     assert (in_map == truth.points_in_box).all()
+
+
+@pytest.mark.sample_data
+def test_people_of_the_real_key_frame_have_the_attributes_of_people(key_frame):
+    truth = key_frame[TRUTH]
+    people = [name for name, label in zip(truth.attribute, truth.objects.label) if label == ObjectClass.PEDESTRIAN]
+    assert len(people) == 30 and all(name.startswith("pedestrian.") for name in people)
+    assert not any(name for name, label in zip(truth.attribute, truth.objects.label) if label == ObjectClass.BARRIER)
 
 
 @pytest.mark.sample_data
