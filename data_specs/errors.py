@@ -67,6 +67,15 @@ class OutOfMemory(RoadweaveError):
                          "another device needs less")
 
 
+class TrainingDiverged(RoadweaveError):
+    """A number that training works with is NaN or infinite: going on would ruin the weights."""
+
+    def __init__(self, step: int, name: str, value: float) -> None:
+        self.step, self.name, self.value = step, name, value
+        super().__init__(f"training step {step}: {name} is {value}, expected a finite number; the checkpoint of before stays, "
+                         "and a lower learning_rate or clip_norm may get past it")
+
+
 class MissingExtra(RoadweaveError):
     """A part of Roadweave that is not installed was asked for."""
 

@@ -22,7 +22,7 @@ class SensorLoss:
 
     no_lidar: float = 0.15
     no_cameras: float = 0.2
-    one_camera: float = 0.15  # of those that still have pictures: a camera or more is lost
+    one_camera: float = 0.15  # of those that still have pictures: a camera or more is lost, but not all
     no_history: float = 0.08  # the first sweep after a start
 
     def __post_init__(self) -> None:
@@ -56,8 +56,10 @@ def turned(scene: Scene, rng: np.random.Generator, max_scale: float = 0.05) -> S
     back[:3, :3] = np.linalg.inv(linear)
     boxes = Boxes3D("ego", scene.boxes.center_m @ linear.T, scene.boxes.size_lwh_m * scale,
                     wrap_rad(mirror * scene.boxes.yaw_rad + turn_rad))
-    return replace(scene, points=np.column_stack([scene.points[:, :3] @ linear.T.astype(np.float32), scene.points[:, 3:]]),
-                   pixels_from_ego=(scene.pixels_from_ego @ back).astype(np.float32), boxes=boxes,
+    points = scene.points.copy()
+    points[:, :3] = np.ascontiguousarray(scene.points[:, :3]) @ linear.T.astype(np.float32)
+    points.setflags(write=False)
+    return replace(scene, points=points, pixels_from_ego=(scene.pixels_from_ego @ back).astype(np.float32), boxes=boxes,
                    velocity_mps=scene.velocity_mps @ linear[:2, :2].T)
 
 
@@ -69,15 +71,20 @@ def lose_sensors(scene: Scene, rng: np.random.Generator, loss: SensorLoss) -> Sc
     elif draw < loss.no_lidar + loss.no_cameras:
         scene = without_cameras(scene, np.zeros(cameras, bool))
     elif rng.random() < loss.one_camera:
-        scene = without_cameras(scene, rng.random(cameras) > 1.5 / max(cameras, 1))
+        kept = rng.random(cameras) > 1.5 / max(cameras, 1)
+        scene = without_cameras(scene, kept) if kept.any() else scene
     if rng.random() < loss.no_history:
         scene = replace(scene, points=scene.points[scene.points[:, 4] == 0.0])
     return scene
 
 
 def without_lidar(scene: Scene) -> Scene:
-    """A scene that only its cameras see; its points remain to supervise depth."""
-    return replace(scene, lidar_lost=True, points_in_box=np.zeros_like(scene.points_in_box))
+    """A scene that only its cameras see; its points remain to supervise depth.
+
+    Whose pixels nobody counted may be visible: it is unknown to both sensors then, unless the LiDAR had no return of it either.
+    """
+    unsure = (scene.pixels_visible < 0) & (scene.points_in_box != 0)
+    return replace(scene, lidar_lost=True, points_in_box=np.where(unsure, -1, 0).astype(np.int32))
 
 
 def without_cameras(scene: Scene, kept: Array) -> Scene:
@@ -89,8 +96,9 @@ def without_cameras(scene: Scene, kept: Array) -> Scene:
         ahead = depth_m > 0.5
         depth_m = np.where(ahead, depth_m, 1.0)
         seen |= ahead & (u / depth_m >= 0) & (u / depth_m < width) & (v / depth_m >= -height) & (v / depth_m < 2 * height)
+    unsure = (scene.pixels_visible < 0) & (scene.points_in_box < 0)
     return replace(scene, images=scene.images[kept], pixels_from_ego=scene.pixels_from_ego[kept],
-                   pixels_visible=np.where(seen, scene.pixels_visible, 0))
+                   pixels_visible=np.where(seen | unsure, scene.pixels_visible, 0))
 
 
 def pasted(scene: Scene, donor: Scene, fewest_points: int = 5, clearance_m: float = 1.0) -> Scene:

@@ -20,3 +20,8 @@ def full_precision(function: Callable[Arguments, Result]) -> Callable[Arguments,
             return function(*args, **kwargs)
 
     return exact
+
+
+def half_of(device: torch.device) -> torch.dtype:
+    """The 16-bit numbers that a device is fast in: bfloat16, or float16 on GPUs that lack it."""
+    return torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported(False) else torch.bfloat16

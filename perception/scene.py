@@ -15,7 +15,7 @@ from PIL import Image
 from data_specs.arrays import Array, Spec, lock_fields
 from data_specs.boxes import Boxes3D
 from data_specs.errors import FrameError, SpecError
-from data_specs.objects import ObjectList, Truth
+from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3
 from data_specs.sensors import CameraImage, Sample
 
@@ -51,7 +51,8 @@ class Scene:
 def scene_of(sample: Sample, earlier: Sequence[Sample], truth: Truth | None, image_hw: tuple[int, int]) -> Scene:
     """A sample, the samples before it (newest first) and its truth (in map) as one scene; pictures are cut to image_hw.
 
-    Raises SpecError if there is neither a point cloud nor a picture.
+    What the truth ignores is of unknown class: neither to be found nor punished. Raises SpecError if there is neither a point
+    cloud nor a picture.
     """
     if not sample.clouds and not any(s.images for s in (sample, *earlier)):
         raise SpecError(f"sample {sample.drive_id} at {sample.taken_ns} ns: neither a point cloud nor a picture, expected one")
@@ -59,7 +60,8 @@ def scene_of(sample: Sample, earlier: Sequence[Sample], truth: Truth | None, ima
     if truth is None:
         truth = Truth.build(ObjectList.empty("map", "truth"))
     objects = truth.objects.transformed(sample.map_from_ego.inverse())
-    return Scene(point_rows(sample, earlier), images, pixels_from_ego, objects.boxes, objects.label, objects.velocity_mps,
+    label = np.where(truth.ignore, np.uint8(ObjectClass.UNKNOWN), objects.label)
+    return Scene(point_rows(sample, earlier), images, pixels_from_ego, objects.boxes, label, objects.velocity_mps,
                  truth.points_in_box, truth.pixels_visible)
 
 
