@@ -26,6 +26,7 @@ from perception.ops.cells_cpu import (
     point_rows,
     shape_of,
 )
+from perception.ops.hard_voxels import HardVoxels, require_limits
 from perception.ops.voxels import LARGEST_VALUE, UNITS_PER_ONE, MeanVoxels, Voxels, require_points
 
 POINTS_OF_EXACT_SUM = 1 << 22  # as many values of at most 2^31 units add up to 2^53
@@ -74,6 +75,32 @@ def mean_voxels_cpu(points: Tensor, grid: VoxelGrid, batch_id: Tensor | None = N
 
     in_parts(divide, parts)
     return MeanVoxels(_voxels(row, voxel_key, count, grid), torch.from_numpy(mean))
+
+
+def hard_voxels_cpu(points: Tensor, grid: VoxelGrid, max_points: int, max_voxels: int, batch_id: Tensor | None = None,
+                    batches: int = 1) -> HardVoxels:
+    """`hard_voxels_reference`: at most max_points a voxel and max_voxels a cloud, first come, first kept."""
+    require_limits(max_points, max_voxels)
+    voxels = dynamic_voxels_cpu(points, grid, batch_id, batches)
+    cloud, row, cell = point_rows(points), voxels.voxel_of_point.numpy(), voxels.cell.numpy()
+    seat, used = np.full(len(cell), -1, np.int32), np.zeros(batches, np.int32)
+    write_seats(row, cell, max_voxels, seat, used)
+    first = np.cumsum(used) - used
+    seat = np.where(seat >= 0, seat + first[cell[:, 0]], -1).astype(np.int32)
+    kept = np.empty((used.sum(), max_points, cloud.shape[1]), np.float32)
+    count = np.zeros(len(kept), np.int32)
+    over_points, over_voxels = write_kept(cloud, row, seat, kept, count)
+    parts = parts_for(len(cloud))
+
+    def clear(part: int) -> None:
+        rows = part_of(len(kept), part, parts)
+        clear_rest(kept[rows], count[rows])
+
+    in_parts(clear, parts)
+    seated = np.empty((len(kept), 4), np.int32)
+    seated[seat[seat >= 0]] = cell[seat >= 0]
+    return HardVoxels(torch.from_numpy(kept), torch.from_numpy(count), torch.from_numpy(seated), int(voxels.dropped),
+                      over_points, over_voxels)
 
 
 def _used_cells(cloud: Array, batch: Array, grid: VoxelGrid, batches: int, parts: int) -> tuple[Array, Array, Array, Array]:
@@ -230,3 +257,42 @@ def write_cells(voxel_key, shape, cell):
         cell[voxel, 1] = layer % nz
         cell[voxel, 2] = row - layer * ny
         cell[voxel, 3] = key - row * nx
+
+
+@kernel
+def write_seats(row, cell, max_voxels, seat, used):
+    """Number the voxels [v] of each cloud in the order in which their first point came, up to max_voxels; others stay -1."""
+    for i in range(len(row)):
+        if row[i] < 0:
+            continue
+        voxel = np.uint32(row[i])
+        cloud = cell[voxel, 0]
+        if seat[voxel] == -1 and used[cloud] < max_voxels:
+            seat[voxel] = used[cloud]
+            used[cloud] += 1
+
+
+@kernel
+def write_kept(points, row, seat, kept, count):
+    """Points f32[n, c] into their voxels' places f32[v, max_points, c] while there is room; points without, and of no seat."""
+    over_points, over_voxels = 0, 0
+    for i in range(len(points)):
+        if row[i] < 0:
+            continue
+        voxel = seat[np.uint32(row[i])]
+        if voxel < 0:
+            over_voxels += 1
+        elif count[voxel] == kept.shape[1]:
+            over_points += 1
+        else:
+            for column in range(points.shape[1]):
+                kept[voxel, count[voxel], column] = points[i, column]
+            count[voxel] += 1
+    return over_points, over_voxels
+
+
+@kernel
+def clear_rest(kept, count):
+    """Zero the places f32[v, max_points, c] that no point took."""
+    for voxel in range(len(kept)):
+        kept[voxel, count[voxel]:] = np.float32(0.0)
