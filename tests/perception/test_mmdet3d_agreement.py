@@ -13,11 +13,13 @@ import torch
 
 from data_specs.boxes import Boxes3D
 from data_specs.objects import KITTI_CLASSES, ObjectClass, ObjectList
-from perception.grid import BevGrid
+from perception.grid import BevGrid, VoxelGrid
 from perception.interop_mmdet3d import Mmdet3dDetector
 from perception.load import load_detector, read_checkpoint
+from perception.ops.hard_voxels import hard_voxels_sorted
 from perception.ops.nms import rotated_nms
 from perception.ops.voxelize import hard_pillars
+from perception.ops.voxels_cpu import hard_voxels_cpu
 from perception.pointpillars import KITTI, PointPillars
 from replay.drive import EGO_SAMPLES, VEHICLE_OBJECTS, Event, MemoryDrive
 from replay.importers.kitti import KittiImporter
@@ -158,6 +160,21 @@ def test_hard_pillars_equal_mmcv_bit_for_bit(samples, max_points, max_pillars):
         assert torch.equal(pillars.points, voxels)
         assert torch.equal(pillars.count, count.long())
         assert torch.equal(pillars.cell[:, 1:], coordinates[:, 1:].long())
+
+
+@pytest.mark.parametrize(("max_points", "max_voxels"), [(10, 160_000), (2, 700)])
+@pytest.mark.parametrize("implementation", [hard_voxels_sorted, hard_voxels_cpu])
+def test_hard_voxels_equal_mmcv_bit_for_bit(implementation, max_points, max_voxels):
+    from mmcv.ops import Voxelization
+
+    grid = VoxelGrid((-54.0, 54.0), (-54.0, 54.0), (-5.0, 3.0), (0.3, 0.3, 0.8))
+    layer = Voxelization([0.3, 0.3, 0.8], [-54, -54, -5, 54, 54, 3], max_points, max_voxels, deterministic=True)
+    points = torch.from_numpy(np.random.default_rng(0).normal(0.0, [20, 20, 2, 1, 1], (40_000, 5)).astype(np.float32))
+    kept, coordinates, count = layer(points)
+    voxels = implementation(points, grid, max_points, max_voxels)
+    assert torch.equal(voxels.points, kept)
+    assert torch.equal(voxels.count, count.int())
+    assert torch.equal(voxels.cell[:, 1:], coordinates.int())
 
 
 def test_rotated_overlap_and_suppression_equal_mmcv():
