@@ -47,6 +47,6 @@ def collate(scenes: Sequence[Scene]) -> SensorBatch:
         images[row, :count] = scene.images
         pixels_from_ego[row, :count] = scene.pixels_from_ego
         has_image[row, :count] = True
-    return SensorBatch(points, torch.repeat_interleave(torch.arange(len(scenes)), lengths),
+    return SensorBatch(points, torch.from_numpy(np.repeat(np.arange(len(scenes)), lengths)),
                        torch.from_numpy(images).permute(0, 1, 4, 2, 3), torch.from_numpy(pixels_from_ego),
                        torch.from_numpy(has_image), lengths > 0)

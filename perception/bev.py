@@ -29,7 +29,7 @@ class ResidualBlock(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.norm(self.second(self.first(x))))
+        return F.relu(x + self.norm(self.second(self.first(x))), inplace=True)
 
 
 class BevEncoder(nn.Module):
@@ -58,5 +58,11 @@ class BevEncoder(nn.Module):
             levels.append(features)
         merged = self.laterals[-1](levels[-1])
         for lateral, level in zip(reversed(self.laterals[:-1]), reversed(levels[:-1])):
-            merged = lateral(level) + F.interpolate(merged, scale_factor=2.0, mode="nearest")
+            merged = _added_to_quarters(merged, lateral(level))
         return self.out(merged)
+
+
+def _added_to_quarters(coarse: Tensor, fine: Tensor) -> Tensor:
+    """fine [b, c, 2h, 2w] plus each cell of coarse [b, c, h, w] at all four of its quarters; the larger map is never stored."""
+    quarters = fine.unflatten(2, (-1, 2)).unflatten(4, (-1, 2))
+    return (quarters + coarse[:, :, :, None, :, None]).flatten(4, 5).flatten(2, 3)

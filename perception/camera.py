@@ -57,8 +57,8 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(in_channels, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.bn1(self.conv1(x)))
-        return torch.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(y)) + self.downsample(x), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -77,9 +77,9 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, 4 * width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.bn1(self.conv1(x)))
-        y = torch.relu(self.bn2(self.conv2(y)))
-        return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x), inplace=True)
 
 
 class ResNet(nn.Module):
@@ -100,7 +100,7 @@ class ResNet(nn.Module):
         self.stages = len(blocks)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        x = F.max_pool2d(torch.relu(self.bn1(self.conv1(images))), 3, 2, 1)
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(images)), inplace=True), 3, 2, 1)
         maps = []
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
@@ -151,7 +151,7 @@ class CameraEncoder(nn.Module):
 
     def context_of(self, images: Tensor, depth_m: Tensor) -> Tensor:
         """Features [n, channels, h, w] of pictures u8 [n, 3, ..] and the LiDAR's depths [n, h, w] in them."""
-        pictures = ((images.float() - self.mean) / self.sigma).contiguous(memory_format=torch.channels_last)
+        pictures = (images - self.mean).mul_(1 / self.sigma).contiguous(memory_format=torch.channels_last)
         features = self.pyramid(self.backbone(pictures)[self.finest_stage:])
         known = (depth_m[:, None] > 0).float()
         inverse = known / depth_m[:, None].clamp(min=0.5)

@@ -19,6 +19,7 @@ from perception.camera import CameraFeatures
 from perception.detector import CameraBranch, Detector
 from perception.grid import BevGrid
 from perception.lidar import SLOTS, PillarEncoder
+from perception.merge import Merge
 from perception.ops.cameras_cpu import add_lidar_logits_cpu, lidar_depth_cpu, lift_cpu
 from perception.ops.pillars_cpu import pillar_canvas_cpu
 from perception.precision import full_precision
@@ -49,6 +50,7 @@ def for_cpu(network: Detector) -> Detector:
         ready.lidar.pillars = CpuPillars(ready.lidar.pillars)
     if ready.camera is not None:
         ready.camera = CpuCameras(ready.camera.encoder, ready.camera.view)
+    ready.merge = CpuMerge(ready.merge)
     return ready
 
 
@@ -78,30 +80,32 @@ class CpuCameras(CameraBranch):
     """A folded CameraBranch whose steps between pictures, points and voxels are kernels (perception.ops.cameras_cpu)."""
 
     def forward(self, batch: SensorBatch) -> tuple[Tensor, CameraFeatures]:
-        b, c = batch.images.shape[:2]
-        encoder, view = self.encoder, self.view
-        depth_m = self._lidar_depth_m(batch)
-        context = encoder.context_of(batch.images.flatten(0, 1), depth_m.flatten(0, 1))
-        logits = encoder.depth(context).float().contiguous(memory_format=torch.channels_last)
-        add_lidar_logits_cpu(logits, depth_m.flatten(0, 1), encoder.bins.place(depth_m).flatten(0, 1), encoder.spread.weight)
-        features = CameraFeatures(context.unflatten(0, (b, c)), logits.unflatten(0, (b, c)), depth_m)
-        return view.smooth(view.collapse(self._lift(features, batch))), features
+        (b, c), encoder, view = batch.has_image.shape, self.encoder, self.view
+        h, w = (size // encoder.stride for size in batch.images.shape[-2:])
+        depth_m = lidar_depth_cpu(batch.points, batch.scene, batch.pixels_from_ego, (h, w), encoder.stride)
+        of_pictures = depth_m.flatten(0, 1)
+        context = encoder.context_of(batch.images.flatten(0, 1), of_pictures)
+        logits = _channels_last_rows(encoder.depth(context))
+        add_lidar_logits_cpu(logits, of_pictures, encoder.bins.place(of_pictures), encoder.spread.weight)
+        canvas = lift_cpu(_channels_last_rows(context).unflatten(0, (b, c)), logits.softmax(dim=-1).unflatten(0, (b, c)),
+                          batch.pixels_from_ego, batch.has_image, view.centers_m, (view.grid.ny, view.grid.nx), view.stride,
+                          (view.bins.nearest_m, view.bins.farthest_m))
+        features = CameraFeatures(context.unflatten(0, (b, c)), logits.permute(0, 3, 1, 2).unflatten(0, (b, c)), depth_m)
+        return view.smooth(view.collapse(canvas)), features
 
-    def _lidar_depth_m(self, batch: SensorBatch) -> Tensor:
-        h, w = (size // self.encoder.stride for size in batch.images.shape[-2:])
-        points = batch.points.split(torch.bincount(batch.scene, minlength=batch.size).tolist())
-        return torch.stack([lidar_depth_cpu(some, matrices, (h, w), self.encoder.stride)
-                            for some, matrices in zip(points, batch.pixels_from_ego)])
 
-    def _lift(self, features: CameraFeatures, batch: SensorBatch) -> Tensor:
-        view = self.view
-        context = features.context.float().flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        likelihood = features.depth_logits.flatten(0, 1).softmax(dim=1)
-        shape, (b, c) = (view.grid.ny, view.grid.nx), batch.has_image.shape
-        return torch.stack([lift_cpu(some, likely, matrices, has, view.centers_m, shape, view.stride,
-                                     (view.bins.nearest_m, view.bins.farthest_m))
-                            for some, likely, matrices, has in zip(context.unflatten(0, (b, c)), likelihood.unflatten(0, (b, c)),
-                                                                   batch.pixels_from_ego, batch.has_image)])
+class CpuMerge(Merge):
+    """A folded Merge that copies nothing where all scenes have what they should."""
+
+    def __init__(self, merge: Merge) -> None:
+        super().__init__(merge.grid, *merge.channels, 1)
+        self.mix = merge.mix
+
+    def forward(self, lidar: Tensor | None, camera: Tensor | None, has_points: Tensor, has_images: Tensor) -> Tensor:
+        """As Merge."""
+        if lidar is None or camera is None or not bool(has_points.all() & has_images.all()):
+            return super().forward(lidar, camera, has_points, has_images)
+        return self.mix(torch.cat([lidar, camera], dim=1))
 
 
 class StaticPillars(nn.Module):
@@ -141,3 +145,8 @@ class StaticPillars(nn.Module):
         canvas = points.new_zeros(nowhere + 1, self.channels).scatter_reduce(
             0, place[:, None].expand(-1, self.channels), features, "amax")
         return canvas[:nowhere].view(size, ny, nx, SLOTS * self.channels).permute(0, 3, 1, 2)
+
+
+def _channels_last_rows(maps: Tensor) -> Tensor:
+    """Maps [n, c, h, w] as f32 [n, h, w, c], packed; free of charge where memory is so already."""
+    return maps.float().permute(0, 2, 3, 1).contiguous()

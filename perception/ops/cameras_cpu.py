@@ -18,58 +18,60 @@ NEAREST_M = 0.5  # what is closer to a lens, or behind it, is not looked up
 NOTHING = np.float32(np.inf)
 
 
-def lidar_depth_cpu(points: Tensor, pixels_from_ego: Tensor, hw: tuple[int, int], stride: int) -> Tensor:
-    """Depth f32[c, h, w] of the newest of points f32[n, 5] in cells of `stride` pixels, 0 = none (camera.lidar_depth_m)."""
-    newest = points.numpy()[points.numpy()[:, 4] == 0.0]
-    matrices, depth_m = pixels_from_ego.numpy(), np.empty((len(pixels_from_ego), *hw), np.float32)
-    threads = _threads(len(matrices))
+def lidar_depth_cpu(points: Tensor, scene: Tensor, pixels_from_ego: Tensor, hw: tuple[int, int], stride: int) -> Tensor:
+    """Depth f32[b, c, h, w] of the newest of points f32[n, 5] in cells of `stride` pixels, 0 = none (camera.lidar_depth_m)."""
+    matrices = pixels_from_ego.numpy()
+    b, c = matrices.shape[:2]
+    depth_m = np.empty((b, c, *hw), np.float32)
+    rows, ends = points.numpy(), np.searchsorted(scene.numpy(), np.arange(b + 1))
 
     def one(part: int) -> None:
-        for camera in range(part, len(matrices), threads):
-            write_depth(newest, matrices[camera], np.float32(stride), depth_m[camera])
+        for picture in range(part, b * c, threads):
+            i, camera = divmod(picture, c)
+            write_depth(rows[ends[i]:ends[i + 1]], matrices[i, camera], np.float32(stride), depth_m[i, camera])
 
+    threads = _threads(b * c)
     in_parts(one, threads)
     return torch.from_numpy(depth_m)
 
 
 def add_lidar_logits_cpu(logits: Tensor, depth_m: Tensor, place: Tensor, weight: Tensor) -> None:
-    """Add to logits f32[c, bins, h, w], channels last, what measured depths say: camera.CameraEncoder.spread of two_hot.
+    """Add to logits f32[n, h, w, bins] what measured depths say: camera.CameraEncoder.spread of two_hot.
 
-    depth_m and place [c, h, w]: depths, 0 = none, and where they lie among the bins; weight f32[bins, 1, 3, 3].
+    depth_m and place [n, h, w]: depths, 0 = none, and where they lie among the bins; weight f32[bins, 1, 3, 3].
     """
-    rows, taps = logits.permute(0, 2, 3, 1).numpy(), weight[:, 0].contiguous().numpy()
+    rows, taps = logits.numpy(), weight[:, 0].contiguous().numpy()
     depths, places = depth_m.numpy(), place.numpy()
-    threads = _threads(len(rows))
 
     def one(part: int) -> None:
-        for camera in range(part, len(rows), threads):
-            add_logits(depths[camera], places[camera], taps, rows[camera])
+        for picture in range(part, len(rows), threads):
+            add_logits(depths[picture], places[picture], taps, rows[picture])
 
+    threads = _threads(len(rows))
     in_parts(one, threads)
 
 
 def lift_cpu(context: Tensor, likelihood: Tensor, pixels_from_ego: Tensor, has_image: Tensor, centers_m: Tensor,
              grid_yx: tuple[int, int], stride: int, bins_m: tuple[float, float]) -> Tensor:
-    """Features f32[levels * (channels + 1), ny, nx], channels last, of voxels f32[ny * nx * levels, 3] (view.ViewTransform.lift).
+    """Features f32[b, levels * (channels + 1), ny, nx], channels last, of voxels f32[ny * nx * levels, 3] (ViewTransform.lift).
 
-    context f32[c, channels, h, w] and likelihood f32[c, bins, h, w] (it sums to one over the bins) of c pictures, both channels
-    last; pixels_from_ego f32[c, 3, 4], has_image bool[c]; bins reach from bins_m[0] to bins_m[1] by equal ratios.
+    context f32[b, c, h, w, channels] and likelihood f32[b, c, h, w, bins] (it sums to one over the bins) of c pictures,
+    pixels_from_ego f32[b, c, 3, 4], has_image bool[b, c]; bins reach from bins_m[0] to bins_m[1] by equal ratios.
     """
-    features, likely = context.permute(0, 2, 3, 1).numpy(), likelihood.permute(0, 2, 3, 1).numpy()
-    matrices = pixels_from_ego[has_image].numpy()
-    picture = np.flatnonzero(has_image.numpy())
-    voxels = centers_m.numpy().reshape(grid_yx[0], -1, 3)
-    canvas = np.empty((*voxels.shape[:2], features.shape[3] + 1), np.float32)
-    bins_per_log = np.float32((likely.shape[3] - 1) / log(bins_m[1] / bins_m[0]))
-    threads = _threads(grid_yx[0])
+    features, likely, matrices, has = context.numpy(), likelihood.numpy(), pixels_from_ego.numpy(), has_image.numpy()
+    b, ny, voxels = len(features), grid_yx[0], centers_m.numpy().reshape(grid_yx[0], -1, 3)
+    canvas = np.empty((b, *voxels.shape[:2], features.shape[-1] + 1), np.float32)
+    bins_per_log = np.float32((likely.shape[-1] - 1) / log(bins_m[1] / bins_m[0]))
 
     def one(part: int) -> None:
-        for row in range(part, grid_yx[0], threads):
-            write_lifted(voxels[row], matrices, picture, features, likely, np.float32(stride), np.float32(1 / bins_m[0]),
-                         bins_per_log, canvas[row])
+        for row in range(part, b * ny, threads):
+            i, iy = divmod(row, ny)
+            write_lifted(voxels[iy], matrices[i], has[i], features[i], likely[i], np.float32(stride), np.float32(1 / bins_m[0]),
+                         bins_per_log, canvas[i, iy])
 
+    threads = _threads(b * ny)
     in_parts(one, threads)
-    return torch.from_numpy(canvas).view(*grid_yx, -1).permute(2, 0, 1)
+    return torch.from_numpy(canvas).view(b, *grid_yx, -1).permute(0, 3, 1, 2)
 
 
 def _threads(pieces: int) -> int:
@@ -78,7 +80,7 @@ def _threads(pieces: int) -> int:
 
 @kernel
 def write_depth(points, matrix, stride, depth_m):
-    """depth_m f32[h, w]: the least depth of points f32[n, 5] in each cell of a picture; 0 where there is none."""
+    """depth_m f32[h, w]: the least depth of points f32[n, 5] of age 0 in each cell of a picture; 0 where there is none."""
     h, w = depth_m.shape
     depth_m[:] = NOTHING
     ray = np.empty((3, BLOCK), np.float32)
@@ -89,7 +91,7 @@ def write_depth(points, matrix, stride, depth_m):
                 ray[axis, i] = (matrix[axis, 0] * block[i, 0] + matrix[axis, 1] * block[i, 1] + matrix[axis, 2] * block[i, 2]
                                 + matrix[axis, 3])
         for i in range(len(block)):
-            if not ray[2, i] > np.float32(NEAREST_M):
+            if block[i, 4] != 0.0 or not ray[2, i] > np.float32(NEAREST_M):
                 continue
             column, row = np.floor(ray[0, i] / (ray[2, i] * stride)), np.floor(ray[1, i] / (ray[2, i] * stride))
             if column >= 0 and column < w and row >= 0 and row < h:
@@ -118,7 +120,7 @@ def add_logits(depth_m, place, taps, logits):
 
 
 @kernel
-def write_lifted(voxels, matrices, picture, features, likely, stride, per_nearest, bins_per_log, canvas):
+def write_lifted(voxels, matrices, has_image, features, likely, stride, per_nearest, bins_per_log, canvas):
     """canvas f32[v, channels + 1] of voxels f32[v, 3]: bilinear features times likelihood of depth, and that likelihood."""
     count = len(voxels)
     _, h, w, channels = features.shape
@@ -126,7 +128,9 @@ def write_lifted(voxels, matrices, picture, features, likely, stride, per_neares
     best = np.full(count, NOTHING, np.float32)
     camera, seen = np.zeros(count, np.int32), np.zeros((3, count), np.float32)
     for index in range(len(matrices)):
-        pick_nearer_to_middle(voxels, matrices[index], index, np.float32(w) * stride, np.float32(h) * stride, best, camera, seen)
+        if has_image[index]:
+            pick_nearer_to_middle(voxels, matrices[index], index, np.float32(w) * stride, np.float32(h) * stride, best, camera,
+                                  seen)
     for i in range(count):
         if best[i] == NOTHING:
             canvas[i] = np.float32(0.0)
@@ -138,7 +142,7 @@ def write_lifted(voxels, matrices, picture, features, likely, stride, per_neares
         place = min(max(np.log(seen[2, i] * per_nearest) * bins_per_log, np.float32(0.0)), np.float32(bins - 1))
         near = min(int(place), bins - 2)
         far = place - np.float32(near)
-        of_picture, likely_of_picture = features[picture[camera[i]]], likely[picture[camera[i]]]
+        of_picture, likely_of_picture = features[camera[i]], likely[camera[i]]
         share = ((np.float32(1.0) - down) * (np.float32(1.0) - right), (np.float32(1.0) - down) * right,
                  down * (np.float32(1.0) - right), down * right)
         total = np.float32(0.0)
