@@ -48,7 +48,7 @@ class PillarEncoder(nn.Module):
 
 
 def describe(points: Tensor, pillars: Pillars, grid: BevGrid) -> Tensor:
-    """[n, 11] of each point; points that belong to no pillar get another's numbers and are never read."""
+    """[n, 11] of each point, finite; those of points that belong to no pillar mean nothing, but norms that learn read them too."""
     pillar = pillars.pillar_of_point.clamp(min=0)
     half_m = points.new_tensor([grid.cell_m[0] / 2, grid.cell_m[1] / 2])
     low_m = points.new_tensor(grid.low_m[:2])
@@ -57,7 +57,8 @@ def describe(points: Tensor, pillars: Pillars, grid: BevGrid) -> Tensor:
     crowd = torch.log2(pillars.count[pillar].to(points.dtype))[:, None]
     reach_m = max(abs(edge) for edge in (*grid.x_range_m, *grid.y_range_m))
     xyz = points[:, :3] * points.new_tensor([1 / reach_m, 1 / reach_m, 0.5])
-    return torch.cat([xyz, points[:, 3:5], from_mean_m, (points[:, :2] - center_m) / half_m, crowd / 4], dim=1)
+    numbers = torch.cat([xyz, points[:, 3:5], from_mean_m, (points[:, :2] - center_m) / half_m, crowd / 4], dim=1)
+    return numbers.nan_to_num(0.0, 0.0, 0.0)
 
 
 class LidarEncoder(nn.Module):
