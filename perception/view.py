@@ -42,6 +42,8 @@ class ViewTransform(nn.Module):
     def lift(self, features: CameraFeatures, pixels_from_ego: Tensor, has_image: Tensor) -> Tensor:
         """[b, levels * (channels + 1), ny, nx], channels last: features by likelihood of depth, and that likelihood itself."""
         b, c, channels, h, w = features.context.shape
+        if self.training and features.context.device.type == "cpu":
+            return self._lift_in_training(features, pixels_from_ego, has_image)
         camera, u, v, depth_m, seen = best_view(self.centers_m, pixels_from_ego, has_image, (h * self.stride, w * self.stride))
         column, row = (u / self.stride - 0.5).clamp(0, w - 1), (v / self.stride - 0.5).clamp(0, h - 1)
         likely = self._likelihood(features.depth_logits, camera, column, row, depth_m) * seen
@@ -52,6 +54,18 @@ class ViewTransform(nn.Module):
         gathered = F.embedding_bag((place + (picture * (h * w))[..., None]).flatten(0, 1), rows, mode="sum",
                                    per_sample_weights=(share * likely[..., None]).flatten(0, 1))
         return gathered.view(b, self.grid.ny, self.grid.nx, -1).permute(0, 3, 1, 2)
+
+    def _lift_in_training(self, features: CameraFeatures, pixels_from_ego: Tensor, has_image: Tensor) -> Tensor:
+        """The same by kernels with a gradient of their own: the CPU is busy with little else otherwise."""
+        from perception.ops.lift_training import lift_with_gradient, look_up
+
+        b, _, _, h, w = features.context.shape
+        camera, seen = look_up(self.centers_m, pixels_from_ego, has_image, (h, w), self.stride)
+        seen[:, 2] = self.bins.place(torch.from_numpy(seen[:, 2])).numpy()
+        context = features.context.permute(0, 1, 3, 4, 2).float()
+        likelihood = features.depth_logits.permute(0, 1, 3, 4, 2).float().softmax(dim=-1)
+        lifted = lift_with_gradient(context, likelihood, (camera, seen))
+        return lifted.view(b, self.grid.ny, self.grid.nx, -1).permute(0, 3, 1, 2)
 
     def _likelihood(self, depth_logits: Tensor, camera: Tensor, column: Tensor, row: Tensor, depth_m: Tensor) -> Tensor:
         """[b, v]: probability of the bin at each voxel's depth, linear in pixels and between bins."""
