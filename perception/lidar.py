@@ -40,15 +40,41 @@ class PillarEncoder(nn.Module):
         canvas = points.new_zeros(size * ny * nx * SLOTS, self.channels)
         pillars = dynamic_pillars(points, self.grid, scene * SLOTS + (points[:, 4] > 0).long())
         if len(pillars.count):
-            features = torch.relu(self.norm(self.linear(describe(points, pillars, self.grid))))
+            highest = self._highest(describe(points, pillars, self.grid), pillars)
             slotted, iy, ix = pillars.cell.unbind(1)
             place = ((slotted // SLOTS * ny + iy) * nx + ix) * SLOTS + slotted % SLOTS
-            canvas = canvas.index_copy(0, place, pillar_max(features, pillars))
+            canvas = canvas.index_copy(0, place, highest)
         return canvas.view(size, ny, nx, SLOTS * self.channels).permute(0, 3, 1, 2)  # channels last, as convolutions want it
+
+    def _highest(self, numbers: Tensor, pillars: Pillars) -> Tensor:
+        """[p, channels]: the greatest of each pillar's points [n, 11], through the layer, its norm and a ReLU."""
+        if not (self.training and numbers.device.type == "cpu"):
+            return pillar_max(torch.relu(self.norm(self.linear(numbers))), pillars)
+        from perception.ops.pillars_training import highest_products
+
+        scale, shift = self._norm_in_training(numbers)
+        folded = self.linear.weight * scale[:, None]
+        return torch.relu(highest_products(numbers, folded, pillars.pillar_of_point, len(pillars.count)) + shift)
+
+    def _norm_in_training(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """The norm after the layer as a factor and a summand [channels]; statistics follow from those of the numbers [n, 11]."""
+        mean, variance = cast(Tensor, self.norm.running_mean), cast(Tensor, self.norm.running_var)
+        if self.norm.training:
+            centred = numbers - numbers.mean(dim=0)
+            covariance = centred.T @ centred / len(numbers)
+            batch_mean = self.linear.weight @ numbers.mean(dim=0)
+            batch_variance = ((self.linear.weight @ covariance) * self.linear.weight).sum(dim=1)
+            with torch.no_grad():
+                mean.lerp_(batch_mean, self.norm.momentum or 0.0)
+                variance.lerp_(batch_variance * (len(numbers) / max(len(numbers) - 1, 1)), self.norm.momentum or 0.0)
+                cast(Tensor, self.norm.num_batches_tracked).add_(1)
+            mean, variance = batch_mean, batch_variance
+        scale = self.norm.weight / torch.sqrt(variance + self.norm.eps)
+        return scale, self.norm.bias - mean * scale
 
 
 def describe(points: Tensor, pillars: Pillars, grid: BevGrid) -> Tensor:
-    """[n, 11] of each point, finite; those of points that belong to no pillar mean nothing, but norms that learn read them too."""
+    """[n, 11] of each point, finite; of points that belong to no pillar they mean nothing, but norms that learn read them."""
     pillar = pillars.pillar_of_point.clamp(min=0)
     half_m = points.new_tensor([grid.cell_m[0] / 2, grid.cell_m[1] / 2])
     low_m = points.new_tensor(grid.low_m[:2])
