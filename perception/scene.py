@@ -67,13 +67,15 @@ def scene_of(sample: Sample, earlier: Sequence[Sample], truth: Truth | None, ima
 
 def point_rows(sample: Sample, earlier: Sequence[Sample] = ()) -> Array:
     """Rows [n, 5] of Scene.points: the sample's own returns, then those of the earlier sweeps; what is not finite is dropped."""
-    rows = [np.zeros((0, 5), np.float32), _rows_of(sample, sample)]
+    rows = [np.zeros((0, 5), np.float32), *_rows_of(sample, sample)]
     with_cloud = [s for s in earlier if s.clouds and s.drive_id == sample.drive_id]
     for age_s in SWEEP_AGES_S if with_cloud else ():
         best = min(with_cloud, key=lambda s: abs(_age_s(sample, s) - age_s))
         if abs(_age_s(sample, best) - age_s) <= SWEEP_TOLERANCE_S:
-            rows.append(_rows_of(best, sample))
-    return np.concatenate(rows)
+            rows += _rows_of(best, sample)
+    points = np.concatenate(rows)
+    points.setflags(write=False)  # a Scene then takes it without another copy
+    return points
 
 
 def ego_points(sample: Sample) -> Array:
@@ -118,18 +120,20 @@ def fitted(image: CameraImage, image_hw: tuple[int, int]) -> tuple[Array, Array]
     return cut, matrix_px
 
 
-def _rows_of(source: Sample, sample: Sample) -> Array:
-    """All returns of `source` as rows in the ego frame of `sample`."""
-    rows = [np.zeros((0, 5), np.float32)]
+def _rows_of(source: Sample, sample: Sample) -> list[Array]:
+    """All returns of `source` as rows in the ego frame of `sample`, one array for each cloud."""
+    rows = []
     age_s = max(_age_s(sample, source), 0.0)
     for cloud in source.clouds:
-        finite = np.isfinite(cloud.xyz_m).all(axis=1) & np.isfinite(cloud.intensity)
         pose = source.ego_from_sensor[cloud.frame]
         if source is not sample:
             pose = _moved(source, sample).inverse() @ pose
-        xyz_m = pose.apply(cloud.xyz_m[finite])
-        rows.append(np.column_stack([xyz_m, cloud.intensity[finite], np.full(len(xyz_m), age_s, np.float32)]))
-    return np.concatenate(rows)
+        some = np.empty((len(cloud.xyz_m), 5), np.float32)
+        some[:, :3] = pose.apply(cloud.xyz_m)
+        some[:, 3], some[:, 4] = cloud.intensity, age_s
+        finite = np.isfinite(some @ np.ones(5, np.float32))  # of a row's sum: eight times as fast as of each number
+        rows.append(some if finite.all() else some[finite])
+    return rows
 
 
 def _moved(source: Sample, sample: Sample) -> SE3:
