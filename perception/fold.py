@@ -21,6 +21,7 @@ from perception.grid import BevGrid
 from perception.lidar import SLOTS, PillarEncoder
 from perception.merge import Merge
 from perception.ops.cameras_cpu import add_lidar_logits_cpu, lidar_depth_cpu, lift_cpu
+from perception.ops.canvas import PillarNet
 from perception.ops.pillars_cpu import pillar_canvas_cpu
 from perception.precision import full_precision
 
@@ -72,8 +73,8 @@ class CpuPillars(nn.Module):
     def forward(self, points: Tensor, scene: Tensor, size: int) -> Tensor:
         """As PillarEncoder."""
         slot = scene * SLOTS + (points[:, 4] > 0)
-        return pillar_canvas_cpu(points, self.grid, self.linear.weight, torch.ones(self.channels), self.linear.bias, slot,
-                                 size * SLOTS, SLOTS)
+        net = PillarNet(self.linear.weight, torch.ones(self.channels), self.linear.bias)
+        return pillar_canvas_cpu(points, self.grid, net, slot, size * SLOTS, SLOTS)
 
 
 class CpuCameras(CameraBranch):

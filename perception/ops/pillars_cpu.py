@@ -1,13 +1,12 @@
-"""The pillar feature net on the CPU in one go: points to the bird's-eye canvas, without a feature of a point ever stored.
+"""Points to a pillar canvas on the CPU in one go, as the contract of perception.ops.canvas says; no point's numbers are stored.
 
-A pillar's feature is max over its points of relu(scale * (weight @ describe(point)) + shift), as perception.lidar writes it
-(Lang et al., PointPillars, CVPR 2019). What `describe` says of a point is linear in the point but for numbers that all points
-of a pillar share, so per point five products remain of eleven, of coordinates taken from the pillar's centre:
+Of the eleven numbers of a point most are the same for all points of a pillar, or follow from its coordinates. So per point five
+products remain of eleven, of coordinates taken from the pillar's centre, and the maximum is over these alone:
 
-    weight @ describe(point) = of_point @ [dx, dy, z, intensity, age] + of_pillar @ [centre, mean, log2(count), 1]
+    numbers @ weight.T * scale + shift = of_point @ [dx, dy, z, intensity, age] + of_pillar @ [centre, mean, log2(count), 1]
 
-The maximum is over the first term alone. Points are brought together by counting, in the order in which they came, so results
-repeat exactly whatever the number of threads. For inference: nothing here has a gradient.
+Points are brought together by counting, in the order in which they came, so results repeat exactly whatever the number of
+threads. For inference: nothing here has a gradient.
 """
 from __future__ import annotations
 
@@ -16,8 +15,8 @@ import torch
 from torch import Tensor
 
 from data_specs.arrays import Array
-from data_specs.errors import SpecError
 from perception.grid import BevGrid
+from perception.ops.canvas import PillarNet, reach_m, require_canvas
 from perception.ops.cells_cpu import (
     batch_rows,
     cloud_keys,
@@ -28,27 +27,17 @@ from perception.ops.cells_cpu import (
     parts_for,
     point_rows,
 )
-from perception.ops.voxels import require_points
-
-POINT_FEATURES = 11  # as `describe` orders them
+from perception.ops.voxels import LARGEST_VALUE
 
 
-def pillar_canvas_cpu(points: Tensor, grid: BevGrid, weight: Tensor, scale: Tensor, shift: Tensor,
-                      batch_id: Tensor | None = None, batches: int = 1, slots: int = 1) -> Tensor:
-    """Canvas f32[batches / slots, slots * c, ny, nx], channels last, of points f32[n, 5]; 0 where a cell has no point.
-
-    weight f32[c, 11], scale and shift f32[c]: the linear layer and the normalization after it. Clouds `batch_id` i64[n] of
-    -1 are dropped; cloud s * slots + k is channels k * c to (k + 1) * c of picture s. Features of a point that are NaN
-    never are the largest.
-    """
-    require_points(points, grid.voxels, batch_id, batches)
-    _require_weights(points, weight, scale, shift)
-    if slots < 1 or batches % slots:
-        raise SpecError(f"slots: {slots}, expected a divisor of {batches} batches")
-    channels = len(weight)
+def pillar_canvas_cpu(points: Tensor, grid: BevGrid, net: PillarNet, batch_id: Tensor | None = None, batches: int = 1,
+                      slots: int = 1) -> Tensor:
+    """`pillar_canvas_reference` within 1e-5 of a feature's usual size of one; without gradients."""
+    require_canvas(points, grid, net, batch_id, batches, slots)
+    channels = len(net.shift)
     starts, together = _sorted_points(point_rows(points), batch_rows(batch_id), grid, batches)
     canvas = np.empty((batches // slots * grid.ny, grid.nx, slots, channels), np.float32)
-    of_point, of_pillar = _folded(weight, scale, shift, grid)
+    of_point, of_pillar = _folded(net, grid)
     frame = frame_of(grid.voxels)
     parts = parts_for(len(points))
 
@@ -59,25 +48,13 @@ def pillar_canvas_cpu(points: Tensor, grid: BevGrid, weight: Tensor, scale: Tens
     return torch.from_numpy(canvas).view(-1, grid.ny, grid.nx, slots * channels).permute(0, 3, 1, 2)
 
 
-def _require_weights(points: Tensor, weight: Tensor, scale: Tensor, shift: Tensor) -> None:
-    if points.shape[1] != 5:
-        raise SpecError(f"points: {tuple(points.shape)}, expected (n, 5)")
-    if weight.ndim != 2 or weight.shape[1] != POINT_FEATURES or len(weight) == 0:
-        raise SpecError(f"weight: {tuple(weight.shape)}, expected (channels, {POINT_FEATURES})")
-    for name, vector in (("scale", scale), ("shift", shift)):
-        if vector.shape != weight.shape[:1]:
-            raise SpecError(f"{name}: {tuple(vector.shape)}, expected {tuple(weight.shape[:1])}")
-
-
-def _folded(weight: Tensor, scale: Tensor, shift: Tensor, grid: BevGrid) -> tuple[Array, Array]:
+def _folded(net: PillarNet, grid: BevGrid) -> tuple[Array, Array]:
     """of_point f32[5, c] and of_pillar f32[7, c] (centre x, y; mean x, y from it, mean z; log2 of the count; 1)."""
-    feature = (weight.detach().double() * scale.detach().double()[:, None]).numpy().T  # [11, c]
-    reach_m = max(abs(edge) for edge in (*grid.x_range_m, *grid.y_range_m))
-    half_m = grid.pillar_size_m / 2
-    of_point = [feature[0] / reach_m + feature[5] + feature[8] / half_m, feature[1] / reach_m + feature[6] + feature[9] / half_m,
-                feature[2] / 2 + feature[7], feature[3], feature[4]]
-    of_pillar = [feature[0] / reach_m, feature[1] / reach_m, -feature[5], -feature[6], -feature[7], feature[10] / 4,
-                 shift.detach().double().numpy()]
+    of = (net.weight.detach().double() * net.scale.detach().double()[:, None]).numpy().T  # [11, c]
+    per_reach, half_m = 1 / reach_m(grid), grid.pillar_size_m / 2
+    of_point = [of[0] * per_reach + of[5] + of[8] / half_m, of[1] * per_reach + of[6] + of[9] / half_m, of[2] / 2 + of[7],
+                of[3], of[4]]
+    of_pillar = [of[0] * per_reach, of[1] * per_reach, -of[5], -of[6], -of[7], of[10] / 4, net.shift.detach().double().numpy()]
     return np.stack(of_point).astype(np.float32), np.stack(of_pillar).astype(np.float32)
 
 
@@ -151,7 +128,10 @@ def write_canvas(points, starts, frame, of_point, of_pillar, part, parts, ny, ca
 
 @kernel
 def share(pillar, frame, ix, iy, shared):
-    """What the points f32[n, 5] of a pillar have in common, into shared f32[7]; its x and y become offsets from the centre."""
+    """What the points f32[n, 5] of a pillar have in common, into shared f32[7].
+
+    Their x and y become offsets from the centre; intensity and age are bounded as the contract says.
+    """
     shared[0] = frame[0] + np.float32(2 * ix + 1) * (frame[3] / np.float32(2.0))
     shared[1] = frame[1] + np.float32(2 * iy + 1) * (frame[4] / np.float32(2.0))
     x, y, z = 0.0, 0.0, 0.0
@@ -161,8 +141,16 @@ def share(pillar, frame, ix, iy, shared):
         x += np.float64(pillar[i, 0])
         y += np.float64(pillar[i, 1])
         z += np.float64(pillar[i, 2])
+        pillar[i, 3], pillar[i, 4] = bounded(pillar[i, 3]), bounded(pillar[i, 4])
     shared[2], shared[3], shared[4] = x / len(pillar), y / len(pillar), z / len(pillar)
     shared[5], shared[6] = np.log2(np.float64(len(pillar))), 1.0
+
+
+@kernel
+def bounded(value):
+    """NaN is 0; beyond the largest value is the largest value."""
+    number = value if value == value else np.float32(0.0)
+    return min(max(number, np.float32(-LARGEST_VALUE)), np.float32(LARGEST_VALUE))
 
 
 @kernel
