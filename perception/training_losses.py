@@ -1,14 +1,14 @@
 """The losses of a batch, each divided by what the whole batch holds, however many processes share it."""
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 
 from data_specs.errors import SpecError
 from perception.batch import collate
-from perception.camera import CameraFeatures, lidar_depth_m
+from perception.camera import CameraFeatures
 from perception.config import TrainConfig
 from perception.detect import CalibratedDetector
 from perception.losses import beta_nll, box_l1_loss, depth_loss, gaussian_nll, heatmap_focal_loss, quality_loss
@@ -74,14 +74,11 @@ def camera_depth_loss(detector: CalibratedDetector, scenes: list[Scene], feature
     camera = detector.network.camera
     if camera is None:
         raise SpecError("a detector without cameras has no depths to learn")
-    stride, (height, width) = camera.encoder.stride, features.lidar_depth_m.shape[-2:]
     depth_m = features.lidar_depth_m.clone()
     for row, scene in enumerate(scenes):
         if scene.lidar_lost and len(scene.images):
-            points, matrices = torch.from_numpy(scene.points.copy()), torch.from_numpy(scene.pixels_from_ego.copy())
-            measured = lidar_depth_m(points, torch.zeros(len(points), dtype=torch.int64), matrices[None],
-                                     (height * stride, width * stride), stride)
-            depth_m[row, :len(scene.images)] = measured[0].to(depth_m.device)
+            alone = collate([replace(scene, lidar_lost=False)]).to(depth_m.device)
+            depth_m[row, :len(scene.images)] = camera.depth_m(alone)[0]
     known = (depth_m > 0) & has_image[:, :, None, None]
     place = camera.encoder.bins.place(depth_m)
     loss = depth_loss(features.depth_logits.flatten(0, 1), place.flatten(0, 1), known.flatten(0, 1))
