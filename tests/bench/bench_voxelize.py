@@ -111,11 +111,11 @@ def voxel_rows(points: Tensor, theirs: dict[str, Any], bytes_per_s: float) -> li
     return rows
 
 
-def net_of(channels: int) -> PillarNet:
-    """A pillar feature net of random weights."""
+def weights_of(channels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weight, scale and shift of a pillar feature net, at random."""
     rng = torch.Generator().manual_seed(channels)
-    return PillarNet(torch.randn(channels, POINT_NUMBERS, generator=rng), torch.randn(channels, generator=rng),
-                     torch.randn(channels, generator=rng))
+    return (torch.randn(channels, POINT_NUMBERS, generator=rng), torch.randn(channels, generator=rng),
+            torch.randn(channels, generator=rng))
 
 
 def canvas_rows(points: Tensor, bytes_per_s: float) -> list[MemoryRow]:
@@ -124,7 +124,7 @@ def canvas_rows(points: Tensor, bytes_per_s: float) -> list[MemoryRow]:
 
     slot, rows = (points[:, 4] > 0).long(), []
     for channels in (24, 32):
-        arguments = (points, CANVAS, net_of(channels), slot, SLOTS, SLOTS)
+        arguments = (points, CANVAS, PillarNet(*weights_of(channels)), slot, SLOTS, SLOTS)
         with torch.inference_mode():
             seconds = best_of(lambda a=arguments: pillar_canvas_cpu(*a))
             theirs = best_of(lambda a=arguments: pillar_canvas_reference(*a))
