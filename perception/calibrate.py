@@ -1,43 +1,43 @@
-"""Fits a detector's scores and spreads to what it really gets right, on drives that did not train it.
+"""Fits a detector's scores and spreads to what it really gets right, on drives that neither trained it nor test it.
 
 A detection is right if it is the best of its class that lies within 2 m of an object of that class which no better one took
-(the matching of nuScenes' detection metric).
+(the matching of nuScenes' detection metric). Spreads are fitted to the errors of those right ones that
+replay/metrics/consistency.py judges: trusted, in range, and of an object that some sensor sees.
 """
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from data_specs.objects import ObjectClass
+from perception.calibration import TRUSTED, score_facts
 from perception.detect import CalibratedDetector
 from perception.head import Peaks
 from perception.scene import Scene
-from perception.uncertainty import box_residual, fit_score, fit_variance_scale
+from perception.targets import seen_by_sensors
+from perception.uncertainty import box_residual
+from replay.metrics.detection import RANGE_M
 
 MATCH_M = 2.0
-TRUSTED = 0.3  # the score from which on an object's position counts: variances are fitted over these
 
 
 def calibrate(detector: CalibratedDetector, scenes: Iterable[Scene]) -> None:
     """Set the detector's calibration from the scenes; it must be in evaluation mode."""
-    found, rights, residuals = [], [], []
-    for scene in scenes:
-        peaks = detector.peaks(scene)
-        truth = match(peaks, scene, [int(c) for c in detector.network.head.classes])
-        found.append(peaks)
-        rights.append(truth >= 0)
-        residuals.append(_residual(peaks[truth >= 0], scene, truth[truth >= 0]))
-    label, score = torch.cat([peaks.label for peaks in found]), torch.cat([peaks.score for peaks in found])
-    right = torch.cat(rights)
-    for i in range(len(detector.network.head.classes)):
-        slope, offset = fit_score(score[label == i], right[label == i])
-        detector.calibration.score_slope[i], detector.calibration.score_offset[i] = slope, offset
-    trusted = detector.calibration.score(label[right], score[right]) >= TRUSTED
-    spread, residual = torch.cat([peaks.spread for peaks in found])[right][trusted], torch.cat(residuals)[trusted]
-    for i in range(len(detector.network.head.classes)):
-        rows = label[right][trusted] == i
-        detector.calibration.variance_scale[i] = fit_variance_scale(residual[rows], spread[rows])
+    classes, calibration = [int(c) for c in detector.network.head.classes], detector.calibration
+    found = [(detector.peaks(scene), without_sensors(scene)) for scene in scenes]
+    label = torch.cat([peaks.label for peaks, _ in found])
+    is_true = torch.cat([match(peaks, scene, classes) >= 0 for peaks, scene in found])
+    calibration.fit_scores(label, torch.cat([score_facts(peaks) for peaks, _ in found]), is_true)
+    residual = torch.cat([judged_residual(replace(peaks, score=calibration.score(peaks)), scene, classes)
+                          for peaks, scene in found])
+    facts = torch.cat([calibration.variance_facts(peaks) for peaks, _ in found])
+    spread = torch.cat([peaks.spread for peaks, _ in found])
+    judged = torch.isfinite(residual[:, 0])
+    calibration.fit_variances(label[judged], facts[judged], residual[judged], spread[judged])
 
 
 def match(peaks: Peaks, scene: Scene, classes: list[int], within_m: float = MATCH_M) -> Tensor:
@@ -57,12 +57,21 @@ def match(peaks: Peaks, scene: Scene, classes: list[int], within_m: float = MATC
     return truth
 
 
-def _residual(peaks: Peaks, scene: Scene, truth: Tensor) -> Tensor:
-    """Errors [k, 9] of matched peaks, as perception.uncertainty.ERRORS."""
-    boxes = scene.boxes[truth.numpy()]
-    yaw = torch.from_numpy(boxes.yaw_rad.copy())[:, None]
+def judged_residual(peaks: Peaks, scene: Scene, classes: list[int]) -> Tensor:
+    """Errors f64[m, 9] (perception.uncertainty.ERRORS) of peaks with calibrated scores; NaN in rows that are not judged."""
+    limit_m = torch.tensor([RANGE_M[ObjectClass(c)] for c in classes])[peaks.label]
+    counts = (peaks.score >= TRUSTED) & (peaks.center_m[:, :2].norm(dim=1) < limit_m)
+    truth = match(peaks, scene, classes)
+    seen = torch.from_numpy(np.append(seen_by_sensors(scene), False))  # row -1 is nobody
+    objects = np.column_stack([scene.boxes.center_m, np.log(scene.boxes.size_lwh_m), np.sin(scene.boxes.yaw_rad),
+                               np.cos(scene.boxes.yaw_rad), scene.velocity_mps])
+    true = torch.from_numpy(np.append(objects, np.zeros((1, objects.shape[1])), axis=0))[truth]
     said = torch.cat([peaks.center_m, peaks.size_lwh_m.log(), peaks.yaw_rad[:, None].sin(), peaks.yaw_rad[:, None].cos(),
-                      peaks.velocity_mps], dim=1)
-    true = torch.cat([torch.from_numpy(boxes.center_m.copy()), torch.from_numpy(boxes.size_lwh_m.copy()).log(), yaw.sin(),
-                      yaw.cos(), torch.from_numpy(scene.velocity_mps[truth.numpy()])], dim=1)
-    return box_residual(said.double(), true, cell_m=1.0)
+                      peaks.velocity_mps], dim=1).double()
+    return torch.where((counts & seen[truth])[:, None], box_residual(said, true, cell_m=1.0), torch.nan)
+
+
+def without_sensors(scene: Scene) -> Scene:
+    """The truth of a scene alone, for keeping many."""
+    return replace(scene, points=scene.points[:0].copy(), images=scene.images[:0].copy(),
+                   pixels_from_ego=scene.pixels_from_ego[:0].copy())

@@ -13,13 +13,13 @@ from data_specs.errors import SpecError
 from data_specs.objects import ObjectList
 from data_specs.sensors import Sample
 from perception.batch import collate
+from perception.calibration import Calibration
 from perception.config import DetectorConfig
 from perception.detector import Detector
 from perception.device_memory import out_of_memory_named
 from perception.head import Peaks, one_for_each_place, peaks_of
 from perception.memory import LastMap
 from perception.scene import Scene, scene_of
-from perception.uncertainty import Calibration
 
 LEAST_SCORE = 0.02  # two thirds of all peaks are right less often: they cost fusion time and give AP 0.002
 
@@ -65,14 +65,14 @@ class CalibratedDetector(nn.Module):
 
     def objects(self, peaks: Peaks, measured_ns: int) -> ObjectList:
         """Peaks of one scene as objects with calibrated scores and covariances."""
-        score = self.calibration.score(peaks.label, peaks.score).double().numpy()
+        score = self.calibration.score(peaks).double().numpy()
         size_m = peaks.size_lwh_m.double()
         boxes = Boxes3D("ego", peaks.center_m.double().numpy(), size_m.numpy(), peaks.yaw_rad.double().numpy())
         label = np.array([int(c) for c in self.network.head.classes], np.uint8)[peaks.label.numpy()]
         return ObjectList.build(boxes, self.name, measured_ns, label, score=score, existence=score.astype(np.float32),
                                 velocity_mps=peaks.velocity_mps.double().numpy(),
-                                covariance=self.calibration.covariance(peaks.label, peaks.spread.double()).numpy(),
-                                size_sigma_m=(size_m * self.calibration.size_sigma(peaks.label, peaks.spread)).numpy())
+                                covariance=self.calibration.covariance(peaks).double().numpy(),
+                                size_sigma_m=(size_m * self.calibration.size_sigma(peaks)).numpy())
 
     def _require_sensors(self, sample: Sample, earlier: Sequence[Sample]) -> None:
         lidar, camera = self.config.lidar is not None, self.config.camera is not None
