@@ -1,8 +1,8 @@
 """Points to a pillar canvas on CUDA and ROCm, as the contract of perception.ops.canvas says; four launches, no sort.
 
 1. Counts are cleared. 2. Every point counts itself in its cell and remembers how many came before it. 3. Cells are given room
-for their points, one after the other, and the points are put there: a counting sort. 4. A program takes a few cells and writes
-each one's column of the canvas once, so the canvas needs no clearing and its maximum needs no atomics.
+for their points, one after the other, and the points are put there: a counting sort. 4. Each cell of the canvas is written
+once, by one program that sees all of its points, so the canvas needs no clearing and its maximum needs no atomics.
 
 In the fourth step the layer is taken apart: what all points of a pillar share (the offset to their mean, their number, the
 pillar's place) is added after the maximum, for max(a_i + b) = max(a_i) + b. So one pass over the points finds their mean and
@@ -36,7 +36,9 @@ from perception.ops.voxels_triton import (
 )
 
 TILE = 2048  # cells of a program that makes room
-STRIP, CELLS, AT_ONCE = (128, 128, 8) if INTERPRETED else (32, 1, 8)  # cells of a program, of a step; points of a cell at once
+STRIP = 128 if INTERPRETED else 32  # cells of a program that writes those without points
+SPAN = 1024 if INTERPRETED else 16  # points of a program that writes those with points
+AT_ONCE = 128 if INTERPRETED else 16  # points of a cell that are looked at together
 
 
 @triton.jit
@@ -94,78 +96,99 @@ def bounded(value):
 
 @triton.jit
 def in_units(offset_m, here):
-    """Sum over each cell's points of metres in whole units of 2^-20 m, int64."""
-    return tl.sum(tl.where(here, tl.floor(offset_m * UNITS + 0.5), 0.0).to(tl.int64), axis=1)
+    """Sum of metres in whole units of 2^-20 m, int64."""
+    return tl.sum(tl.where(here, tl.floor(offset_m * UNITS + 0.5), 0.0).to(tl.int64), axis=0)
 
 
 @triton.jit
-def sums_and_peaks(points, order, start, end, center_x, center_y, per_x, per_y, per_z, per_intensity, per_age,
-                   COLUMNS: tl.constexpr, AT_ONCE: tl.constexpr):
-    """Of cells [k]: sums of their points' offsets x, y, z in units [k], and each channel's peak [k, c], -inf without points."""
+def sums_and_peak(points, order, start, end, center_x, center_y, per_x, per_y, per_z, per_intensity, per_age,
+                  COLUMNS: tl.constexpr, AT_ONCE: tl.constexpr) -> tuple:
+    """Sums of the offsets x, y, z of a cell's points, in units, and the greatest value of each channel."""
     sum_x, sum_y, sum_z = start.to(tl.int64) * 0, start.to(tl.int64) * 0, start.to(tl.int64) * 0
-    peak = start[:, None] * 0.0 + per_x[None, :] * 0.0 + float("-inf")
-    for first in range(0, tl.max(end - start, axis=0), AT_ONCE):
-        k = start[:, None] + first + tl.arange(0, AT_ONCE)[None, :]
-        here = k < end[:, None]
+    peak = per_x * 0.0 + float("-inf")
+    for first in range(start, end, AT_ONCE):
+        k = first + tl.arange(0, AT_ONCE)
+        here = k < end
         row = points + tl.load(order + k, mask=here, other=0) * COLUMNS
-        x = tl.load(row, mask=here, other=0.0) - center_x[:, None]
-        y = tl.load(row + 1, mask=here, other=0.0) - center_y[:, None]
+        x = tl.load(row, mask=here, other=0.0) - center_x
+        y = tl.load(row + 1, mask=here, other=0.0) - center_y
         z = tl.load(row + 2, mask=here, other=0.0)
         intensity = bounded(tl.load(row + 3, mask=here, other=0.0))
         age = bounded(tl.load(row + 4, mask=here, other=0.0))
         sum_x += in_units(x, here)
         sum_y += in_units(y, here)
         sum_z += in_units(z, here)
-        value = x[:, :, None] * per_x[None, None, :] + y[:, :, None] * per_y[None, None, :] + z[:, :, None] * per_z[None, None, :]
-        value += intensity[:, :, None] * per_intensity[None, None, :] + age[:, :, None] * per_age[None, None, :]
-        peak = tl.maximum(peak, tl.max(tl.where(here[:, :, None], value, float("-inf")), axis=1))
+        value = x[:, None] * per_x[None, :] + y[:, None] * per_y[None, :] + z[:, None] * per_z[None, :]
+        value += intensity[:, None] * per_intensity[None, :] + age[:, None] * per_age[None, :]
+        peak = tl.maximum(peak, tl.max(tl.where(here[:, None], value, float("-inf")), axis=0))
     return sum_x, sum_y, sum_z, peak
 
 
 @triton.jit
-def write_canvas(points, cells, order, weight, scale, shift, canvas, n_cells, low_x, low_y, size_x, size_y, per_reach,
-                 COLUMNS: tl.constexpr, NUMBERS: tl.constexpr, NX: tl.constexpr, NY: tl.constexpr, SLOTS: tl.constexpr,
-                 CHANNELS: tl.constexpr, PADDED: tl.constexpr, STRIP: tl.constexpr, CELLS: tl.constexpr, AT_ONCE: tl.constexpr):
-    """The channels of a strip of cells: zeros where there is no point, then step after step CELLS of those with points."""
-    channel = tl.arange(0, PADDED)
-    real = channel < CHANNELS
+def write_empty(cells, canvas, strip, n_cells, channel, real, CHANNELS: tl.constexpr, STRIP: tl.constexpr):
+    """Zeros for the cells of a strip that hold no point."""
+    cell = strip * STRIP + tl.arange(0, STRIP)
+    here = cell < n_cells
+    empty = tl.load(cells + cell, mask=here, other=0) == tl.load(cells + cell + 1, mask=here, other=1)
+    at = canvas + cell.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
+    tl.store(at, 0.0, mask=empty[:, None] & real[None, :])
+
+
+@triton.jit
+def write_cells(points, cells, cell_of_point, order, weight, scale, shift, canvas, n_cells, tile, low_x, low_y, size_x, size_y,
+                per_reach, channel, real, COLUMNS: tl.constexpr, NUMBERS: tl.constexpr, NX: tl.constexpr, NY: tl.constexpr,
+                SLOTS: tl.constexpr, CHANNELS: tl.constexpr, SPAN: tl.constexpr, AT_ONCE: tl.constexpr):
+    """The channels of each cell whose first point is one of SPAN points in a row, in order."""
     factor = tl.load(scale + channel, mask=real, other=0.0)
     base = tl.load(shift + channel, mask=real, other=0.0)
-    of_x, of_y = (number_of(weight, factor, channel, real, 0, NUMBERS) * per_reach,
-                  number_of(weight, factor, channel, real, 1, NUMBERS) * per_reach)
-    mean_x, mean_y, mean_z = (number_of(weight, factor, channel, real, 5, NUMBERS),
-                              number_of(weight, factor, channel, real, 6, NUMBERS),
-                              number_of(weight, factor, channel, real, 7, NUMBERS))
+    of_x = number_of(weight, factor, channel, real, 0, NUMBERS) * per_reach
+    of_y = number_of(weight, factor, channel, real, 1, NUMBERS) * per_reach
+    mean_x = number_of(weight, factor, channel, real, 5, NUMBERS)
+    mean_y = number_of(weight, factor, channel, real, 6, NUMBERS)
+    mean_z = number_of(weight, factor, channel, real, 7, NUMBERS)
     per_x = of_x + mean_x + tl.div_rn(number_of(weight, factor, channel, real, 8, NUMBERS), size_x / 2)
     per_y = of_y + mean_y + tl.div_rn(number_of(weight, factor, channel, real, 9, NUMBERS), size_y / 2)
     per_z = number_of(weight, factor, channel, real, 2, NUMBERS) / 2 + mean_z
-    per_intensity, per_age = (number_of(weight, factor, channel, real, 3, NUMBERS),
-                              number_of(weight, factor, channel, real, 4, NUMBERS))
+    per_intensity = number_of(weight, factor, channel, real, 3, NUMBERS)
+    per_age = number_of(weight, factor, channel, real, 4, NUMBERS)
     crowd = number_of(weight, factor, channel, real, 10, NUMBERS) / 4
-    strip = tl.program_id(0) * STRIP + tl.arange(0, STRIP)
-    empty = tl.load(cells + strip, mask=strip < n_cells, other=0) == tl.load(cells + strip + 1, mask=strip < n_cells, other=1)
-    nothing = canvas + strip.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
-    tl.store(nothing, tl.zeros([STRIP, PADDED], tl.float32), mask=empty[:, None] & real[None, :])
-    step_of_cell = tl.where((strip < n_cells) & (empty == 0), tl.arange(0, STRIP) // CELLS, STRIP)
-    step = tl.min(step_of_cell, axis=0)
-    while step < STRIP:
-        cell = tl.program_id(0) * STRIP + step * CELLS + tl.arange(0, CELLS)
-        here = cell < n_cells
-        start = -1 - tl.load(cells + cell, mask=here, other=-1)
-        end = -1 - tl.load(cells + cell + 1, mask=here, other=-1)
-        center_x = low_x + (2 * (cell // SLOTS % NX) + 1).to(tl.float32) * (size_x / 2)
-        center_y = low_y + (2 * (cell // SLOTS // NX % NY) + 1).to(tl.float32) * (size_y / 2)
-        sum_x, sum_y, sum_z, peak = sums_and_peaks(points, order, start, end, center_x, center_y, per_x, per_y, per_z,
-                                                   per_intensity, per_age, COLUMNS, AT_ONCE)
-        count = (end - start).to(tl.float32)
-        shared = base[None, :] + of_x[None, :] * center_x[:, None] + of_y[None, :] * center_y[:, None]
-        shared += crowd[None, :] * tl.log2(tl.maximum(count, 1.0))[:, None]
-        shared -= mean_x[None, :] * tl.div_rn(sum_x.to(tl.float32), tl.maximum(count, 1.0) * UNITS)[:, None]
-        shared -= mean_y[None, :] * tl.div_rn(sum_y.to(tl.float32), tl.maximum(count, 1.0) * UNITS)[:, None]
-        shared -= mean_z[None, :] * tl.div_rn(sum_z.to(tl.float32), tl.maximum(count, 1.0) * UNITS)[:, None]
-        at = canvas + cell.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
-        tl.store(at, tl.maximum(peak + shared, 0.0), mask=(end > start)[:, None] & real[None, :])
-        step = tl.min(tl.where(step_of_cell > step, step_of_cell, STRIP), axis=0)
+
+    kept = -1 - tl.load(cells + n_cells)
+    start, stop = tile * SPAN, tl.minimum(tile * SPAN + SPAN, kept)
+    while start < stop:
+        cell = tl.load(cell_of_point + tl.load(order + start))
+        end = -1 - tl.load(cells + cell + 1)
+        if start == -1 - tl.load(cells + cell):
+            center_x = low_x + (2 * (cell // SLOTS % NX) + 1).to(tl.float32) * (size_x / 2)
+            center_y = low_y + (2 * (cell // SLOTS // NX % NY) + 1).to(tl.float32) * (size_y / 2)
+            sum_x, sum_y, sum_z, peak = sums_and_peak(points, order, start, end, center_x, center_y, per_x, per_y, per_z,
+                                                      per_intensity, per_age, COLUMNS, AT_ONCE)
+            count = (end - start).to(tl.float32)
+            shared = base + of_x * center_x + of_y * center_y + crowd * tl.log2(count)
+            shared -= mean_x * tl.div_rn(sum_x.to(tl.float32), count * UNITS)
+            shared -= mean_y * tl.div_rn(sum_y.to(tl.float32), count * UNITS)
+            shared -= mean_z * tl.div_rn(sum_z.to(tl.float32), count * UNITS)
+            tl.store(canvas + cell.to(tl.int64) * CHANNELS + channel, tl.maximum(peak + shared, 0.0), mask=real)
+        start = end
+
+
+@triton.jit
+def write_canvas(points, cells, cell_of_point, order, weight, scale, shift, canvas, n_cells, strips, low_x, low_y, size_x, size_y,
+                 per_reach, COLUMNS: tl.constexpr, NUMBERS: tl.constexpr, NX: tl.constexpr, NY: tl.constexpr, SLOTS: tl.constexpr,
+                 CHANNELS: tl.constexpr, PADDED: tl.constexpr, STRIP: tl.constexpr, SPAN: tl.constexpr, AT_ONCE: tl.constexpr):
+    """Every cell once: some programs write those without points, by place, the others those with points, by their points.
+
+    So a program has about SPAN points to look at, however unevenly they lie; only a fuller pillar keeps one longer.
+    """
+    channel = tl.arange(0, PADDED)
+    real = channel < CHANNELS
+    program = tl.program_id(0)
+    spans = tl.num_programs(0) - strips
+    if program < spans:  # first, since they take longer
+        write_cells(points, cells, cell_of_point, order, weight, scale, shift, canvas, n_cells, program, low_x, low_y, size_x,
+                    size_y, per_reach, channel, real, COLUMNS, NUMBERS, NX, NY, SLOTS, CHANNELS, SPAN, AT_ONCE)
+    else:
+        write_empty(cells, canvas, program - spans, n_cells, channel, real, CHANNELS, STRIP)
 
 
 @triton_op("roadweave::pillar_canvas", mutates_args={})
@@ -191,10 +214,11 @@ def pillar_canvas_op(points: Tensor, batch_id: Tensor | None, weight: Tensor, sc
     wrap_triton(order_points)[(tiles + programs,)](
         scratch, published, cells, cell_of_point, place_in_cell, order, n, tiles, TILES=triton.next_power_of_2(tiles), TILE=TILE,
         POINTS=POINTS, num_warps=8)
-    wrap_triton(write_canvas)[(triton.cdiv(n_cells, STRIP),)](
-        points, cells, order, weight, scale, shift, canvas, n_cells, frame[0], frame[1], frame[3], frame[4], 1.0 / reach_m(grid),
-        NUMBERS=POINT_NUMBERS, NX=grid.nx, NY=grid.ny, CHANNELS=channels, PADDED=triton.next_power_of_2(channels), STRIP=STRIP,
-        CELLS=CELLS, AT_ONCE=AT_ONCE, num_warps=1, **kind)
+    strips = -(-n_cells // STRIP)
+    wrap_triton(write_canvas)[(-(-n // SPAN) + strips,)](
+        points, cells, cell_of_point, order, weight, scale, shift, canvas, n_cells, strips, *frame[:2], *frame[3:5],
+        1.0 / reach_m(grid), NUMBERS=POINT_NUMBERS, NX=grid.nx, NY=grid.ny, CHANNELS=channels,
+        PADDED=triton.next_power_of_2(channels), STRIP=STRIP, SPAN=SPAN, AT_ONCE=AT_ONCE, num_warps=2, **kind)
     return canvas
 
 
