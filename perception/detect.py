@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from data_specs.boxes import Boxes3D
 from data_specs.errors import SpecError
@@ -18,7 +18,7 @@ from perception.config import DetectorConfig
 from perception.detector import Detector
 from perception.device_memory import out_of_memory_named
 from perception.head import Peaks, one_for_each_place, peaks_of
-from perception.memory import LastMap
+from perception.memory import EarlierMap, LastMap
 from perception.scene import Scene, scene_of
 
 LEAST_SCORE = 0.02  # two thirds of all peaks are right less often: they cost fusion time and give AP 0.002
@@ -56,10 +56,11 @@ class CalibratedDetector(nn.Module):
 
         `sample` says when and where the scene is, for networks with a memory; without it there is nothing to look back at.
         """
-        merged, _ = self.network.merged(collate([scene]))
-        before = self._last_map.exchange(sample, merged) if self.network.memory is not None and sample is not None else None
-        features = self.network.encoded(merged, before)
-        peaks = peaks_of(self.network.head.candidates(features), self.config.grid, features.shape[-1])
+
+        def recall(merged: Tensor) -> EarlierMap | None:
+            return None if self.network.memory is None or sample is None else self._last_map.exchange(sample, merged)
+
+        peaks = peaks_of(self.network.candidates(collate([scene]), recall), self.config.grid, self.config.grid.nx)
         require_finite_peaks(peaks, self.name)
         return one_for_each_place(peaks)
 

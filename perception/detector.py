@@ -1,16 +1,20 @@
 """The detector, assembled from parts: sensors to a map of the bird's-eye view, the map to objects."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from perception.batch import SensorBatch
 from perception.bev import BevEncoder
 from perception.camera import CameraEncoder, CameraFeatures, lidar_depth_m
-from perception.head import CenterHead, HeadMaps
+from perception.head import Candidates, CenterHead, HeadMaps
 from perception.lidar import LidarEncoder
 from perception.memory import BevMemory, EarlierMap
 from perception.merge import Merge
 from perception.view import ViewTransform
+
+Recall = Callable[[Tensor], EarlierMap | None]  # a merged map to the one before it
 
 
 class CameraBranch(nn.Module):
@@ -35,6 +39,11 @@ class CameraBranch(nn.Module):
         return lidar_depth_m(batch.points, batch.scene, batch.pixels_from_ego, image_hw, stride)
 
 
+def nothing_recalled(merged: Tensor) -> EarlierMap | None:
+    """There is no earlier map."""
+    return None
+
+
 class Detector(nn.Module):
     """Sensor data of b scenes to what the head says about them; a branch may be None, and a sensor may fail in any scene."""
 
@@ -50,6 +59,11 @@ class Detector(nn.Module):
         """The head's maps, and what the cameras said on the way: training supervises their depths."""
         merged, features = self.merged(batch)
         return self.head(self.encoded(merged, earlier)), features
+
+    def candidates(self, batch: SensorBatch, recall: Recall = nothing_recalled) -> Candidates:
+        """The strongest cells alone: what detection wants of the maps, for less work."""
+        merged, _ = self.merged(batch)
+        return self.head.candidates(self.encoded(merged, recall(merged)))
 
     def merged(self, batch: SensorBatch) -> tuple[Tensor, CameraFeatures | None]:
         """The map [b, c, ny, nx] on which the sensors meet, and what the cameras said on the way."""

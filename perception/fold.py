@@ -2,10 +2,11 @@
 
 A batch norm that no longer learns is a scale and a shift, and goes into the convolution or linear layer before it (Jacob et al.,
 Quantization and Training of Neural Networks, CVPR 2018, 3.2). On the CPU the steps that touch few pixels, points or voxels go
-to kernels (perception.ops); for export and CUDA graphs pillars get shapes that do not depend on the points.
+to kernels (perception.ops).
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 from typing import TypeVar
@@ -26,6 +27,7 @@ from perception.ops.pillars_cpu import pillar_canvas_cpu
 from perception.precision import full_precision
 
 Module = TypeVar("Module", bound=nn.Module)
+Canvas = Callable[[Tensor, BevGrid, PillarNet, Tensor | None, int, int], Tensor]  # as pillar_canvas_reference
 
 
 def folded(network: Module) -> Module:
@@ -34,7 +36,9 @@ def folded(network: Module) -> Module:
     for module in list(copy.modules()):
         for (name, layer), (norm_name, norm) in pairwise(list(module.named_children())):
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                fused: nn.Module = fuse_conv_bn_eval(layer, norm).to(memory_format=torch.channels_last)
+                fused: nn.Module = fuse_conv_bn_eval(layer, norm)
+                weight = fused.get_parameter("weight")
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
             elif isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
                 fused = fuse_linear_bn_eval(layer, norm)
             else:
@@ -46,35 +50,35 @@ def folded(network: Module) -> Module:
 
 def for_cpu(network: Detector) -> Detector:
     """The network with the CPU's kernels; it detects, and does not train."""
-    ready = folded(network)
-    if ready.lidar is not None:
-        ready.lidar.pillars = CpuPillars(ready.lidar.pillars)
+    ready = with_pillars(folded(network), pillar_canvas_cpu)
     if ready.camera is not None:
         ready.camera = CpuCameras(ready.camera.encoder, ready.camera.view)
     ready.merge = CpuMerge(ready.merge)
     return ready
 
 
-def for_static_shapes(network: Detector) -> Detector:
-    """The network with shapes that follow from those of its input alone, in plain torch; rows of NaN are no points."""
-    ready = folded(network)
-    if ready.lidar is not None:
-        ready.lidar.pillars = StaticPillars(ready.lidar.pillars)
-    return ready
+def with_pillars(network: Detector, canvas: Canvas) -> Detector:
+    """The folded network itself, its points now brought to the canvas by one function."""
+    if network.lidar is not None:
+        network.lidar.add_module("pillars", FoldedPillars(network.lidar.pillars, canvas))
+    return network
 
 
-class CpuPillars(nn.Module):
-    """A folded PillarEncoder as one kernel (perception.ops.pillars_cpu)."""
+class FoldedPillars(nn.Module):
+    """A folded PillarEncoder in one go, by one of the functions that meet the contract of perception.ops.canvas."""
 
-    def __init__(self, pillars: PillarEncoder) -> None:
+    ones: Tensor  # the norm's scale, which is in the weight
+
+    def __init__(self, pillars: PillarEncoder, canvas: Canvas) -> None:
         super().__init__()
-        self.grid, self.channels, self.linear = pillars.grid, pillars.channels, pillars.linear
+        self.grid, self.linear, self.canvas = pillars.grid, pillars.linear, canvas
+        self.register_buffer("ones", torch.ones(pillars.channels), persistent=False)
 
+    @full_precision
     def forward(self, points: Tensor, scene: Tensor, size: int) -> Tensor:
-        """As PillarEncoder."""
-        slot = scene * SLOTS + (points[:, 4] > 0)
-        net = PillarNet(self.linear.weight, torch.ones(self.channels), self.linear.bias)
-        return pillar_canvas_cpu(points, self.grid, net, slot, size * SLOTS, SLOTS)
+        """As PillarEncoder; points that are not finite count for nothing."""
+        net = PillarNet(self.linear.weight, self.ones, self.linear.bias)
+        return self.canvas(points, self.grid, net, scene * SLOTS + (points[:, 4] > 0), size * SLOTS, SLOTS)
 
 
 class CpuCameras(CameraBranch):
@@ -99,7 +103,7 @@ class CpuMerge(Merge):
     """A folded Merge that copies nothing where all scenes have what they should."""
 
     def __init__(self, merge: Merge) -> None:
-        super().__init__(merge.grid, *merge.channels, 1)
+        super().__init__(merge.grid, *merge.channels, out_channels=1)
         self.mix = merge.mix
 
     def forward(self, lidar: Tensor | None, camera: Tensor | None, has_points: Tensor, has_images: Tensor) -> Tensor:
@@ -107,45 +111,6 @@ class CpuMerge(Merge):
         if lidar is None or camera is None or not bool(has_points.all() & has_images.all()):
             return super().forward(lidar, camera, has_points, has_images)
         return self.mix(torch.cat([lidar, camera], dim=1))
-
-
-class StaticPillars(nn.Module):
-    """A folded PillarEncoder with a row for every cell of the canvas, and one more for what belongs to none."""
-
-    low_m: Tensor  # f32 [3]
-    size_m: Tensor  # f32 [3], of a cell
-    shape: Tensor  # f32 [3], cells along x, y and z
-    scale: Tensor  # f32 [3], brings coordinates to about one
-
-    def __init__(self, pillars: PillarEncoder) -> None:
-        super().__init__()
-        self.grid, self.channels, self.linear = pillars.grid, pillars.channels, pillars.linear
-        grid: BevGrid = pillars.grid
-        reach_m = max(abs(edge) for edge in (*grid.x_range_m, *grid.y_range_m))
-        # Buffers, since a CUDA graph cannot bring numbers from the host.
-        self.register_buffer("low_m", torch.tensor(grid.low_m), persistent=False)
-        self.register_buffer("size_m", torch.tensor(grid.cell_m), persistent=False)
-        self.register_buffer("shape", torch.tensor([grid.nx, grid.ny, 1.0]), persistent=False)
-        self.register_buffer("scale", torch.tensor([1 / reach_m, 1 / reach_m, 0.5]), persistent=False)
-
-    @full_precision
-    def forward(self, points: Tensor, scene: Tensor, size: int) -> Tensor:
-        """As PillarEncoder; rows of points that are not finite or lie outside of the grid count for nothing."""
-        xyz_m, nx, ny = points[:, :3], self.grid.nx, self.grid.ny
-        index = torch.floor((xyz_m - self.low_m) / self.size_m)
-        inside = ((index >= 0) & (index < self.shape)).all(dim=1)
-        ix, iy = torch.where(inside[:, None], index, 0.0)[:, :2].long().unbind(1)
-        nowhere = size * ny * nx * SLOTS
-        place = torch.where(inside, ((scene * ny + iy) * nx + ix) * SLOTS + (points[:, 4] > 0), nowhere)
-        ones = torch.ones_like(xyz_m[:, :1])
-        total = points.new_zeros(nowhere + 1, 4).index_add(0, place, torch.cat([xyz_m, ones], dim=1))[place]
-        center_m = self.low_m + (index + 0.5) * self.size_m
-        numbers = torch.cat([xyz_m * self.scale, points[:, 3:5], xyz_m - total[:, :3] / total[:, 3:],
-                             (xyz_m - center_m)[:, :2] / (self.size_m[:2] / 2), total[:, 3:].log2() / 4], dim=1)
-        features = torch.where(inside[:, None], torch.relu(self.linear(numbers)), 0.0)
-        canvas = points.new_zeros(nowhere + 1, self.channels).scatter_reduce(
-            0, place[:, None].expand(-1, self.channels), features, "amax")
-        return canvas[:nowhere].view(size, ny, nx, SLOTS * self.channels).permute(0, 3, 1, 2)
 
 
 def _channels_last_rows(maps: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data_specs.errors import InputError, MissingInput, RoadweaveError, UnknownFormat
+from data_specs.errors import InputError, MissingInput, UnknownFormat
 from perception.checkpoint import DEFAULT_WEIGHTS, load_weights
+from perception.device import chosen_device, ready
 from perception.pointpillars import PointPillars
 from perception.stage import ObjectDetector
 
@@ -19,8 +20,8 @@ ZIP_MAGIC = b"PK\x03\x04"  # torch's container since 1.6
 PICKLE_MAGIC = b"\x80\x02"  # torch's container before
 
 
-def load_detector(path: Path, device: str = "auto") -> ObjectDetector:
-    """The detector whose weights the file holds, on "auto" (a GPU where there is one), "cpu" or "cuda".
+def load_detector(path: Path, device: str = "auto", dtype: str = "auto") -> ObjectDetector:
+    """The detector whose weights the file holds, ready on a device; names of devices and dtypes as in perception.device.
 
     Raises MissingInput, UnknownFormat for a file of another kind, InputError for damaged or foreign weights.
     """
@@ -28,28 +29,17 @@ def load_detector(path: Path, device: str = "auto") -> ObjectDetector:
         raise MissingInput(path, "a file of weights (.safetensors, or mmdetection3d's KITTI PointPillars .pth)")
     with path.open("rb") as file:
         head = file.read(9)
-    chosen = chosen_device(device)
+    chosen = chosen_device(device, dtype)
     if head[:4] == ZIP_MAGIC or head[:2] == PICKLE_MAGIC:
-        return PointPillars(read_checkpoint(path), chosen, where=str(path))
+        return PointPillars(read_checkpoint(path), chosen.name, where=str(path))
     if head[8:9] == b"{":
-        if device == "cuda":
-            raise RoadweaveError(f"{path}: this network runs on the CPU alone, expected --device auto or cpu")
-        return load_weights(path)
+        return ready(load_weights(path), chosen)
     raise UnknownFormat(path, f"a file that starts with {head[:4]!r}", "safetensors or a torch checkpoint (.pth)")
 
 
 def shipped_weights() -> Path:
     """The weights that come with Roadweave."""
     return DEFAULT_WEIGHTS
-
-
-def chosen_device(device: str) -> str:
-    """"cpu" or "cuda"; RoadweaveError where "cuda" is asked for and there is none."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise RoadweaveError(f"device {device!r}, expected auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RoadweaveError("device 'cuda': torch finds no GPU here, expected one; use --device cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
