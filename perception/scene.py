@@ -129,9 +129,10 @@ def _rows_of(source: Sample, sample: Sample) -> list[Array]:
         if source is not sample:
             pose = _moved(source, sample).inverse() @ pose
         some = np.empty((len(cloud.xyz_m), 5), np.float32)
-        some[:, :3] = pose.apply(cloud.xyz_m)
-        some[:, 3], some[:, 4] = cloud.intensity, age_s
-        finite = np.isfinite(some @ np.ones(5, np.float32))  # of a row's sum: eight times as fast as of each number
+        with np.errstate(invalid="ignore"):  # infinite coordinates become NaN, and are dropped here
+            some[:, :3] = pose.apply(cloud.xyz_m)
+            some[:, 3], some[:, 4] = cloud.intensity, age_s
+            finite = np.isfinite(some @ np.ones(5, np.float32))  # of a row's sum: eight times as fast as of each number
         rows.append(some if finite.all() else some[finite])
     return rows
 
