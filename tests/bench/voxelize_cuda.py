@@ -107,10 +107,10 @@ def number_in_order(first, voxel, voxels, n, max_voxels):
 def mmcv_algorithm(points: Tensor, grid: VoxelGrid, max_points: int, max_voxels: int) -> tuple[Tensor, Tensor]:
     """Points f32[v, max_points, c] and count i64[v] of the voxels in the order in which they came."""
     n = len(points)
-    key = voxel_keys(points, grid, None, 1)
+    key = voxel_keys(points, grid, None, 1).int()
     first, place, voxel = (torch.empty(n, dtype=torch.int32, device=points.device) for _ in range(3))
     voxels = torch.empty((), dtype=torch.int32, device=points.device)
-    look_through_earlier[(triton.cdiv(n, 128),)](key, first, place, n, POINTS=128, AT_ONCE=64)
+    look_through_earlier[(triton.cdiv(n, 128),)](key, first, place, n, POINTS=128, AT_ONCE=16)
     number_in_order[(1,)](first, voxel, voxels, n, max_voxels, num_warps=1)
     number = int(voxels)
     kept = (voxel >= 0) & (place < max_points)
