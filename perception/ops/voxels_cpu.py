@@ -64,7 +64,7 @@ def mean_voxels_cpu(points: Tensor, grid: VoxelGrid, batch_id: Tensor | None = N
 
     def add(part: int) -> None:
         rows = part_of(n, part, parts)
-        add_fixed_point(cloud[rows], key[rows], bits, before, frame, row[rows], sums[part])
+        add_fixed_point(cloud[rows], key[rows], bits, before, frame, (0,) * (columns + 1), row[rows], sums[part])
 
     in_parts(add, parts)
     mean, count = np.empty((len(voxel_key), columns), np.float32), np.empty(len(voxel_key), np.int32)
@@ -206,8 +206,11 @@ def write_fixed_point(block, frame, numbers, whole):
 
 
 @kernel
-def add_fixed_point(points, key, bits, before, frame, row, sums):
-    """Row i32[n] of each point f32[n, c], and its columns and a 1 added to that row of sums f64[v, c + 1 or more]."""
+def add_fixed_point(points, key, bits, before, frame, lanes, row, sums):
+    """Row i32[n] of each point f32[n, c], and its columns and a 1 added to that row of sums f64[v, c + 1 or more].
+
+    lanes is a tuple of c + 1 numbers: its length, unlike c, is known when this is compiled, so that the loop is unrolled.
+    """
     columns = points.shape[1]
     numbers = np.empty(BLOCK, np.float32)
     whole = np.ones((columns + 1, BLOCK))
@@ -219,7 +222,7 @@ def add_fixed_point(points, key, bits, before, frame, row, sums):
             if block_row[i] < 0:
                 continue
             voxel = np.uint32(block_row[i])
-            for column in range(columns + 1):
+            for column in range(len(lanes)):
                 sums[voxel, column] += whole[column, i]
 
 
