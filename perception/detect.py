@@ -41,13 +41,11 @@ class CalibratedDetector(nn.Module):
         sample lacks the sensors that the network reads or what it says is not finite, OutOfMemory with the size.
         """
         self._require_sensors(sample, earlier)
-        scene = scene_of(sample, earlier, None, self.config.image_hw)
-        sees = (self.network.lidar is not None and len(scene.points)) or (self.network.camera is not None and len(scene.images))
-        if not sees:
-            return ObjectList.empty("ego", self.name)
         with out_of_memory_named(self.name):
-            peaks = self.peaks(scene, sample)
-        found = self.objects(peaks, sample.taken_ns)
+            scene = scene_of(sample, earlier, None, self.config.image_hw)
+            if not self._sees(scene):
+                return ObjectList.empty("ego", self.name)
+            found = self.objects(self.peaks(scene, sample), sample.taken_ns)
         return found[found.score >= LEAST_SCORE]
 
     @torch.inference_mode()
@@ -74,6 +72,10 @@ class CalibratedDetector(nn.Module):
                                 velocity_mps=peaks.velocity_mps.double().numpy(),
                                 covariance=self.calibration.covariance(peaks).double().numpy(),
                                 size_sigma_m=(size_m * self.calibration.size_sigma(peaks)).numpy())
+
+    def _sees(self, scene: Scene) -> bool:
+        """Whether a branch of the network has something to look at."""
+        return bool((self.config.lidar and len(scene.points)) or (self.config.camera and len(scene.images)))
 
     def _require_sensors(self, sample: Sample, earlier: Sequence[Sample]) -> None:
         lidar, camera = self.config.lidar is not None, self.config.camera is not None

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from PIL import Image
 
-from data_specs.arrays import Array, Spec, lock_fields
+from data_specs.arrays import Array, Spec, lock_fields, require_finite
 from data_specs.boxes import Boxes3D
 from data_specs.errors import FrameError, SpecError
 from data_specs.objects import ObjectClass, ObjectList, Truth
@@ -42,6 +42,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         lock_fields(self)
+        require_finite("pixels_from_ego", self.pixels_from_ego)
         if self.boxes.frame != "ego":
             raise FrameError(f"boxes: frame is {self.boxes.frame!r}, expected 'ego'")
         if len(self.boxes) != len(self.label):
