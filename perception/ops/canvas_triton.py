@@ -102,7 +102,7 @@ def in_units(offset_m, here):
 
 @triton.jit
 def sums_and_peak(points, order, start, end, center_x, center_y, per_x, per_y, per_z, per_intensity, per_age,
-                  COLUMNS: tl.constexpr, AT_ONCE: tl.constexpr) -> tuple:
+                  COLUMNS: tl.constexpr, AT_ONCE: tl.constexpr):
     """Sums of the offsets x, y, z of a cell's points, in units, and the greatest value of each channel."""
     sum_x, sum_y, sum_z = start.to(tl.int64) * 0, start.to(tl.int64) * 0, start.to(tl.int64) * 0
     peak = per_x * 0.0 + float("-inf")
@@ -161,8 +161,8 @@ def write_cells(points, cells, cell_of_point, order, weight, scale, shift, canva
         if start == -1 - tl.load(cells + cell):
             center_x = low_x + (2 * (cell // SLOTS % NX) + 1).to(tl.float32) * (size_x / 2)
             center_y = low_y + (2 * (cell // SLOTS // NX % NY) + 1).to(tl.float32) * (size_y / 2)
-            sum_x, sum_y, sum_z, peak = sums_and_peak(points, order, start, end, center_x, center_y, per_x, per_y, per_z,
-                                                      per_intensity, per_age, COLUMNS, AT_ONCE)
+            sum_x, sum_y, sum_z, peak = sums_and_peak(  # pyright: ignore[reportGeneralTypeIssues]: triton's types say NoReturn
+                points, order, start, end, center_x, center_y, per_x, per_y, per_z, per_intensity, per_age, COLUMNS, AT_ONCE)
             count = (end - start).to(tl.float32)
             shared = base + of_x * center_x + of_y * center_y + crowd * tl.log2(count)
             shared -= mean_x * tl.div_rn(sum_x.to(tl.float32), count * UNITS)
