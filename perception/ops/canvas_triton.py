@@ -75,7 +75,7 @@ def order_points(scratch, published, cells, cell_of_point, place_in_cell, order,
         own = tl.load(cell_of_point + row, mask=row < n, other=-1)
         inside = own >= 0
         at = cells + tl.where(inside, own, 0)
-        start = tl.where(inside, looked_at(at, inside), -1)
+        start = tl.load(at, mask=inside, other=-1, volatile=True)  # may be old, but what is below zero is final
         while tl.max(start, axis=0) >= 0:
             start = tl.where(inside, looked_at(at, inside), -1)
         place = tl.load(place_in_cell + row, mask=inside, other=0)

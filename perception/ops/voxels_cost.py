@@ -1,10 +1,12 @@
 """What the GPU kernels of voxels_triton and canvas_triton move, launch by launch, and the time that this implies: a model.
 
-Bytes are those that a kernel reads and writes, each once; what scattered accesses ask for is counted every time. Memory answers in sectors of 32 bytes, so a scattered word costs up to eight times
-itself there; but all scratch together is smaller than the second-level cache of an H200 (50 MB), where it is found again.
-`sectors` says how many bytes it would be if every scattered access paid for its whole sector and nothing were found again. An
-atomic reads its word and writes it. What no byte count tells, and only a GPU can: latency, contention of atomics on one word,
-and the pillar with most points, which one program looks through by itself.
+Bytes are those that a kernel reads and writes, each once; what scattered accesses ask for is counted every time, and an atomic
+reads its word and writes it. Memory answers in sectors of 32 bytes, so a scattered word costs up to eight times itself there; but
+all scratch together is smaller than the second-level cache of an H200 (50 MB), where it is found again. `beside` is what comes
+on top if every scattered access paid for its whole sector and nothing were found again.
+
+What no byte count tells, and only a GPU can: latency, contention of atomics on one word, how long programs wait for those before
+them, and the pillar with most points, which one program looks through by itself.
 """
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def pillar_canvas_cost(points: int, kept: int, pillars: int, grid: BevGrid, chan
     return (
         Launch("clear", 0, cells),
         Launch("count_points", rows + batch + kept_ids, ids + 2 * kept_ids, atomics=kept, beside=2 * kept * (SECTOR - WORD)),
-        Launch("order_points", 2 * cells + ids + 2 * kept_ids, cells + kept_ids, atomics=n_cells + kept,
+        Launch("order_points", 2 * cells + ids + 2 * kept_ids, cells + kept_ids, atomics=n_cells,
                beside=2 * kept * (SECTOR - WORD)),
         Launch("write_canvas", cells + kept_ids + kept * 5 * WORD + pillars * WORD, n_cells * channels * WORD,
                beside=(kept + pillars) * (SECTOR - WORD) + kept * (SECTOR - 5 * WORD)),

@@ -71,7 +71,7 @@ def ones(word):
 
 @triton.jit
 def looked_at(words, mask):
-    """What stands at each address now; 1 off the mask. An atomic, since a load may come from a cache that others do not see."""
+    """What stands at each address now; 1 off the mask. An atomic: a load may come from a cache that does not see others' work."""
     return tl.where(mask, tl.atomic_or(words, 0, mask=mask, sem="relaxed"), 1)
 
 
@@ -80,7 +80,7 @@ def total_before(published, tile, total, TILES: tl.constexpr):
     """Sum of the totals of the tiles before this one; TILES is the power of two at or above how many there are."""
     tl.atomic_xchg(published + tile, total + 1, sem="relaxed")  # plus one: zero says that it is not there yet
     earlier = tl.arange(0, TILES)
-    seen = looked_at(published + earlier, earlier < tile)
+    seen = tl.load(published + earlier, mask=earlier < tile, other=1, volatile=True)  # may be old, but what is there is final
     while tl.min(seen, axis=0) == 0:
         seen = looked_at(published + earlier, earlier < tile)
     return tl.sum(seen, axis=0) - TILES
