@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from perception.assemble import build_detector
 from perception.config import DetectorConfig, detector_config_from_json
 from perception.detect import CalibratedDetector
 from perception.device_memory import out_of_memory_named
+from perception.tables import nearest
 
 FORMAT = "roadweave-detector-2"
 OLD_FORMATS = {"roadweave-lidar-1": "the LiDAR-only network of version 0.1"}
@@ -57,10 +57,10 @@ def require_fit(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor], where: 
     """Raise InputError unless both have the same names and shapes; a foreign or missing name is told with its nearest match."""
     missing, foreign = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
     if missing:
-        raise InputError(where, f"{len(missing)} tensors missing, first {missing[0]!r}{_near(missing[0], foreign)}",
+        raise InputError(where, f"{len(missing)} tensors missing, first {missing[0]!r}{nearest(missing[0], foreign)}",
                          f"{len(wanted)} tensors")
     if foreign:
-        raise InputError(where, f"{len(foreign)} foreign tensors, first {foreign[0]!r}{_near(foreign[0], wanted)}",
+        raise InputError(where, f"{len(foreign)} foreign tensors, first {foreign[0]!r}{nearest(foreign[0], wanted)}",
                          f"{len(wanted)} tensors")
     for name, tensor in wanted.items():
         if got[name].shape != tensor.shape:
@@ -90,8 +90,3 @@ def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
         if not tensor.isfinite().all():
             raise InputError(f"{path}: {name}", f"{int((~tensor.isfinite()).sum())} of {tensor.numel()} numbers NaN or infinite",
                              "finite ones")
-
-
-def _near(name: str, among: Iterable[str]) -> str:
-    match = get_close_matches(name, list(among), n=1)
-    return f" (nearest: {match[0]!r})" if match else ""
