@@ -1,4 +1,4 @@
-"""Commands of the perception floor: perceive, train."""
+"""Commands of the perception floor: perceive, train, bench, export."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -61,13 +61,13 @@ def train(
 
     import torch
 
-    from perception.load import chosen_device
+    from perception.device import chosen_device
     from perception.ranks import ranks_of_torchrun
     from perception.training_job import train_to_file
 
     if threads:
         torch.set_num_threads(threads)
-    chosen, kept = chosen_device(device), checkpoint or cache.parent / f"{out.stem}.pt"
+    chosen, kept = chosen_device(device).name, checkpoint or cache.parent / f"{out.stem}.pt"
     with ranks_of_torchrun(chosen) as ranks:
         run = train_to_file(out, asked, recipe.network, minutes, cache, kept, chosen, ranks)
         if ranks.leads:
@@ -83,3 +83,56 @@ def _show_run(out: Path, run: Run, as_json: bool) -> None:
     columns = ["step", "samples", "seconds", "heatmap", "box", "depth"]
     rows = [[row.get(c, float("nan")) for c in columns] for row in run.rows[-5:]]
     print_table(f"{out}: step {run.step} of {run.config.steps}", columns, rows)
+
+
+@app.command()
+def bench(
+    weights: Annotated[Path | None, typer.Option(help="Weights to measure; default: those shipped.")] = None,
+    config: Annotated[str | None, typer.Option(help="Instead of weights: nano, base or a TOML file, with fresh weights.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16; auto is fp32 on a CPU and fp16 on a GPU.")] = "auto",
+    seconds: Annotated[float, typer.Option(help="How long to measure.")] = 10.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: as many as there are cores.")] = None,
+    watts: Annotated[float | None, typer.Option(help="What the machine draws, where it has no counter of its own.")] = None,
+    price_per_hour: Annotated[float | None, typer.Option(help="What the machine costs, in any currency.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")] = False,
+) -> None:
+    """Measure a detector on this machine: frames a second, milliseconds, memory, and joules and money a frame."""
+    import torch
+
+    from perception.bench import measure, show, simulated_moments
+    from perception.device import chosen_device
+    from perception.load import fresh_detector, load_detector, shipped_weights
+    from replay.console import print_json
+
+    torch.set_num_threads(threads or torch.get_num_threads())
+    on = chosen_device(device, dtype)
+    detector = fresh_detector(config, on) if config else load_detector(weights or shipped_weights(), device, dtype)
+    speed = measure(detector, on, simulated_moments(), seconds, watts, price_per_hour)
+    if as_json:
+        print_json(speed.to_json())
+    else:
+        show(speed)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="The file to write (.pt2).")],
+    weights: Annotated[Path | None, typer.Option(help="Weights to export; default: those shipped.")] = None,
+    points: Annotated[int, typer.Option(min=1, help="Rows of points that it takes; fewer are padded with NaN.")] = 100_000,
+    cameras: Annotated[int, typer.Option(min=1, help="Cameras that it takes; fewer are marked as missing.")] = 6,
+    compiled: Annotated[bool, typer.Option("--compile", help="Machine code for this kind of CPU; needs a C++ compiler.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")] = False,
+) -> None:
+    """Write a network as a file that torch runs without Roadweave, held against the network itself."""
+    from perception.checkpoint import load_weights
+    from perception.export import export as exported
+    from perception.load import shipped_weights
+    from replay.console import print_json, print_table
+
+    written = exported(load_weights(weights or shipped_weights()), out, points, cameras, compiled)
+    if as_json:
+        print_json(written.to_json())
+        return
+    print_table(f"{out}: machine code" if compiled else f"{out}: torch.export", ["input", "shape"], written.inputs.items(),
+                [f"largest difference from the network's own maps: {written.largest_difference:.1e}"])

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from data_specs.errors import InputError, MissingInput, UnknownFormat
+from perception.assemble import build_detector
 from perception.checkpoint import DEFAULT_WEIGHTS, load_weights
-from perception.device import chosen_device, ready
+from perception.config_file import read_recipe
+from perception.device import Device, chosen_device, ready
 from perception.pointpillars import PointPillars
 from perception.stage import ObjectDetector
 
@@ -35,6 +37,11 @@ def load_detector(path: Path, device: str = "auto", dtype: str = "auto") -> Obje
     if head[8:9] == b"{":
         return ready(load_weights(path), chosen)
     raise UnknownFormat(path, f"a file that starts with {head[:4]!r}", "safetensors or a torch checkpoint (.pth)")
+
+
+def fresh_detector(config: str, device: Device) -> ObjectDetector:
+    """A detector of a configuration's name or file with fresh weights: it tells nothing, as fast as a trained one."""
+    return ready(build_detector(read_recipe(config).network), device)
 
 
 def shipped_weights() -> Path:
