@@ -21,7 +21,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 class Device:
     """A device and how networks run on it; coordinates, projections and the head's numbers are float32 everywhere."""
 
-    name: str  # as torch names it: cpu, cuda:0
+    name: str  # as torch names it: cpu, cuda (the current one), cuda:1
     dtype: torch.dtype  # of the convolutions
     graph: bool  # captured once for each shape of input, then replayed
 
@@ -53,7 +53,7 @@ def chosen_device(name: str = "auto", dtype: str = "auto") -> Device:
     if int(number or 0) >= count:
         raise RoadweaveError(f"device {name!r}: torch finds {count or 'no'} GPU{'s' * (count != 1)} here, expected one of that "
                              "number; use --device cpu")
-    return Device(f"cuda:{int(number or 0)}", DTYPES.get(dtype, torch.float16), graph=True)
+    return Device(f"cuda:{int(number)}" if number else "cuda", DTYPES.get(dtype, torch.float16), graph=True)
 
 
 def ready(detector: CalibratedDetector, device: Device) -> CalibratedDetector:
