@@ -26,9 +26,11 @@ MATCH_M = 2.0
 
 
 def calibrate(detector: CalibratedDetector, scenes: Iterable[Scene]) -> None:
-    """Set the detector's calibration from the scenes; it must be in evaluation mode."""
+    """Set the detector's calibration from the scenes; it must be in evaluation mode. Without scenes it stays as it is."""
     classes, calibration = [int(c) for c in detector.network.head.classes], detector.calibration
     found = [(detector.peaks(scene), without_sensors(scene)) for scene in scenes]
+    if not found:
+        return
     label = torch.cat([peaks.label for peaks, _ in found])
     is_true = torch.cat([match(peaks, scene, classes) >= 0 for peaks, scene in found])
     calibration.fit_scores(label, torch.cat([score_facts(peaks) for peaks, _ in found]), is_true)

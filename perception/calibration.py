@@ -31,7 +31,7 @@ QUANTILE_WEIGHT = 10.0  # 0.03 of the share held count as much as 0.3 of the mea
 SOFTNESS = 0.1  # of the quantile loss's bend, in logarithms of squared errors
 MOST_CHANGE = log(50.0)  # of a variance
 LEAST_SLOPE = 0.1  # of a score's logit, so that the order of scores never turns
-RIDGE = 20.0  # examples' worth of trust that a class is as all are, and that all are as the head says
+SCORE_RIDGE, VARIANCE_RIDGE = 2.0, 20.0  # examples' worth of trust that a class is as all are, and all as the head says
 
 
 class Calibration(nn.Module):
@@ -74,8 +74,8 @@ class Calibration(nn.Module):
 
     def fit_scores(self, label: Tensor, facts: Tensor, is_true: Tensor) -> None:
         """Set the lines of scores from score_facts [m, ..] of many scenes and whether each peak is right, bool [m]."""
-        weights = fit_by_class(facts, label, len(self.score_weights), lambda move: F.binary_cross_entropy_with_logits(
-            facts[:, -1] + move, is_true.to(move), reduction="sum"))
+        weights = fit_by_class(facts, label, len(self.score_weights), SCORE_RIDGE, lambda move:
+                               F.binary_cross_entropy_with_logits(facts[:, -1] + move, is_true.to(move), reduction="sum"))
         weights[:, -1] = weights[:, -1].clamp(min=LEAST_SLOPE - 1)
         self.score_weights.copy_(weights)
 
@@ -98,7 +98,7 @@ class Calibration(nn.Module):
     def _lines(self, facts: Tensor, label: Tensor, squared: Tensor, dimensions: int, mean_square: float) -> Tensor:
         """Weights f32[c, PLACE_FACTS + 2] that fit squared errors [m] in units of their variance; NaN are left out."""
         known = torch.isfinite(squared)
-        return fit_by_class(facts[known], label[known], len(self.variance_weights),
+        return fit_by_class(facts[known], label[known], len(self.variance_weights), VARIANCE_RIDGE,
                             lambda move: variance_loss(move, squared[known], dimensions, mean_square)).float()
 
 
@@ -115,8 +115,11 @@ def variance_loss(log_factor: Tensor, squared: Tensor, dimensions: int, mean_squ
     return (QUANTILE_WEIGHT * quantile + mean_square * likelihood).sum()
 
 
-def fit_by_class(facts: Tensor, label: Tensor, classes: int, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """Weights f64[classes, f] whose (facts [k, f] * weights).sum() make a convex `loss` of [k] least, with RIDGE."""
+def fit_by_class(facts: Tensor, label: Tensor, classes: int, ridge: float, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """Weights f64[classes, f] whose (facts [k, f] * weights).sum() make a convex `loss` of [k] least.
+
+    Each class's weights are common ones and its own; `ridge` is what the square of either costs.
+    """
     facts = facts.double()
     common = facts.new_zeros(facts.shape[1], requires_grad=True)
     own = facts.new_zeros(classes, facts.shape[1], requires_grad=True)
@@ -124,7 +127,7 @@ def fit_by_class(facts: Tensor, label: Tensor, classes: int, loss: Callable[[Ten
 
     def cost() -> Tensor:
         search.zero_grad()
-        total = loss((facts * (common + own)[label]).sum(dim=1)) + RIDGE / 2 * (common.square().sum() + own.square().sum())
+        total = loss((facts * (common + own)[label]).sum(dim=1)) + ridge / 2 * (common.square().sum() + own.square().sum())
         total.backward()
         return total
 
