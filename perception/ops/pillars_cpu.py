@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from data_specs.arrays import Array
+from data_specs.errors import SpecError
 from perception.grid import BevGrid
 from perception.ops.canvas import PillarNet, reach_m, require_canvas
 from perception.ops.cells_cpu import (
@@ -32,8 +33,10 @@ from perception.ops.voxels import LARGEST_VALUE
 
 def pillar_canvas_cpu(points: Tensor, grid: BevGrid, net: PillarNet, batch_id: Tensor | None = None, batches: int = 1,
                       slots: int = 1) -> Tensor:
-    """`pillar_canvas_reference` within 1e-5 of a feature's usual size of one; without gradients."""
+    """`pillar_canvas_reference` within 1e-5 of a feature's usual size of one; SpecError where a gradient is wanted."""
     require_canvas(points, grid, net, batch_id, batches, slots)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (points, net.weight, net.scale, net.shift)):
+        raise SpecError("points and net: one of them requires a gradient, expected none; pillar_canvas_reference has one")
     channels = len(net.shift)
     starts, together = _sorted_points(point_rows(points), batch_rows(batch_id), grid, batches)
     canvas = np.empty((batches // slots * grid.ny, grid.nx, slots, channels), np.float32)

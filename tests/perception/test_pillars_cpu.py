@@ -82,3 +82,12 @@ def test_intensity_and_age_that_are_not_finite_count_as_the_contract_says():
 def test_points_without_an_age_are_refused():
     with pytest.raises(SpecError, match="points: 4 columns, expected 5"):
         pillar_canvas_cpu(torch.zeros(3, 4), GRID, net_of(8))
+
+
+def test_a_gradient_is_refused_rather_than_lost():
+    net = net_of(8)
+    net.weight.requires_grad_()
+    with pytest.raises(SpecError, match="one of them requires a gradient, expected none"):
+        pillar_canvas_cpu(cloud(10), GRID, net)
+    with torch.no_grad():
+        assert pillar_canvas_cpu(cloud(10), GRID, net).shape == (1, 8, GRID.ny, GRID.nx)
