@@ -27,7 +27,7 @@ PLACE_FACTS = len(RANGE_KNOTS_M) + 3
 TYPICAL_SIGMA = (0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.5, 0.5)  # of ERRORS
 PAIRS = ((0, 1), (7, 8))  # of ERRORS, which are judged together too: places and velocities
 HELD = 0.9
-QUANTILE_WEIGHT = 10.0  # 0.03 of the share held count as much as 0.3 of the mean square
+QUANTILE_WEIGHT = 8.0  # 0.03 of the share held count as much as a quarter of the mean square
 SOFTNESS = 0.1  # of the quantile loss's bend, in logarithms of squared errors
 MOST_CHANGE = log(50.0)  # of a variance
 LEAST_SLOPE = 0.1  # of a score's logit, so that the order of scores never turns
@@ -50,14 +50,14 @@ class Calibration(nn.Module):
         facts = score_facts(peaks)
         return torch.sigmoid(facts[:, -1] + (facts * self.score_weights[peaks.label]).sum(dim=1))
 
-    def covariance(self, peaks: Peaks) -> Tensor:
-        """Covariance f64[m, 6, 6] of x, y, z, yaw, vx, vy; m, rad, m/s."""
-        return covariance_of(peaks.spread.double(), self.variance_factor(self.variance_facts(peaks), peaks.label).double())
+    def uncertainty(self, peaks: Peaks) -> tuple[Tensor, Tensor]:
+        """Covariance f64[m, 6, 6] of x, y, z, yaw, vx, vy (m, rad, m/s) of peaks of one scene.
 
-    def size_sigma(self, peaks: Peaks) -> Tensor:
-        """Standard deviations [m, 3] of length, width and height, relative to them."""
-        factor = self.variance_factor(self.variance_facts(peaks), peaks.label)
-        return (sigma_of(peaks.spread) * factor.sqrt())[:, 4:7]
+        And the standard deviations f64[m, 3] of length, width and height, relative to them.
+        """
+        spread = peaks.spread.double()
+        factor = self.variance_factor(self.variance_facts(peaks), peaks.label).double()
+        return covariance_of(spread, factor), (sigma_of(spread) * factor.sqrt())[:, 4:7]
 
     def variance_facts(self, peaks: Peaks) -> Tensor:
         """What the variances of ERRORS follow from, [m, 9, PLACE_FACTS + 2], of peaks of one scene; alike within PAIRS."""

@@ -82,7 +82,7 @@ def test_variances_are_fitted_to_the_errors_of_detections_to_be_trusted(monkeypa
     detector = build_detector(TINY).eval()
     monkeypatch.setattr(detector, "peaks", lambda scene: next(said))
     calibrate(detector, [SCENE] * 200)
-    variance = detector.calibration.covariance(peaks_at([(0, 0.9, 5.0, 2.0)]))[0].diagonal()[:2]
+    variance = detector.calibration.uncertainty(peaks_at([(0, 0.9, 5.0, 2.0)]))[0][0].diagonal()[:2]
     assert ((variance > 0.05) & (variance < 0.2)).all()  # from 1; the mean square is 0.125
 
 
