@@ -1,6 +1,6 @@
 """Kernels compiled for GPUs that are not here: what they need of registers and of local memory.
 
-For NVIDIA, cuobjdump of the triton wheel reads both from the machine code; for AMD they stand in the metadata of the assembly.
+For NVIDIA, tools inside of the triton wheel read both from the machine code; for AMD they stand with the assembly.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TARGETS = {
     "sm_100": GPUTarget("cuda", 100, 32), "sm_120": GPUTarget("cuda", 120, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64), "gfx1100": GPUTarget("hip", "gfx1100", 32),
 }
-CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+NVIDIA_TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Usage:
 
     registers: int
     spilled_bytes: int
-    assembly: str  # SASS is not read here: PTX for NVIDIA, GCN for AMD
+    assembly: str  # SASS of NVIDIA, GCN of AMD
 
 
 def compiled(kernel, types, constants, target, warps=4) -> Usage:
@@ -47,8 +47,9 @@ def nvidia_usage(binary) -> Usage:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary.asm["cubin"])
         file.flush()
-        text = subprocess.run([CUOBJDUMP, "-res-usage", file.name], check=True, capture_output=True, text=True).stdout
-    return Usage(number_after("REG:", text), number_after("LOCAL:", text) + number_after("STACK:", text), binary.asm["ptx"])
+        usage, assembly = (subprocess.run([NVIDIA_TOOLS / tool[0], *tool[1:], file.name], check=True, capture_output=True,
+                                          text=True).stdout for tool in (("cuobjdump", "-res-usage"), ("nvdisasm",)))
+    return Usage(number_after("REG:", usage), number_after("LOCAL:", usage) + number_after("STACK:", usage), assembly)
 
 
 def number_after(label: str, text: str) -> int:

@@ -1,0 +1,64 @@
+"""Every kernel compiles for GPUs that are not here, and needs no more of them than it did when that was last written down."""
+import importlib.util
+import re
+
+import pytest
+
+if importlib.util.find_spec("triton") is None:
+    pytest.skip("triton is not installed: torch here is a build without CUDA", allow_module_level=True)
+
+from perception.ops import canvas_triton, voxels_triton
+from tests.perception.compiled import TARGETS, compiled
+
+NUMBERS = {
+    **dict.fromkeys(("low_x", "low_y", "low_z", "size_x", "size_y", "size_z", "per_reach"), "fp32"),
+    **dict.fromkeys(("points", "mean", "weight", "scale", "shift", "canvas"), "*fp32"),
+    **dict.fromkeys(("batch_id", "totals"), "*i64"),
+    **dict.fromkeys(("scratch", "published", "bitmap", "rank_of_group", "voxel_of_point", "cell_of_voxel", "count", "number",
+                     "dropped", "cells", "cell_of_point", "place_in_cell", "order"), "*i32"),
+    **dict.fromkeys(("n", "batches", "capacity", "tiles", "n_cells", "strips"), "i32"),
+}
+MEANS = {"COLUMNS": 5, "SHAPE": (1440, 1440, 40), "HAS_BATCH": True, "POINTS": 256, "SUMMED": 5, "PADDED": 8, "ROWS": 256,
+         "WORDS": 8, "GROUPS": 1024, "TILES": 512, "FIELDS": 6}
+CANVAS = {"COLUMNS": 5, "SHAPE": (512, 512, 1), "HAS_BATCH": True, "POINTS": 256, "SLOTS": 2, "TILE": 2048, "TILES": 256,
+          "NUMBERS": 11, "NX": 512, "NY": 512, "CHANNELS": 64, "PADDED": 64, "STRIP": 32, "SPAN": 16, "AT_ONCE": 16}
+# Registers of a thread as compiled with triton 3.7.1, in the order of TARGETS: sm_80, sm_90, sm_100, sm_120, gfx942, gfx1100.
+KERNELS = {
+    "mark_voxels": (voxels_triton.mark_voxels, MEANS, 4, (36, 39, 39, 40, 12, 32)),
+    "rank_voxels": (voxels_triton.rank_voxels, MEANS, 8, (40, 40, 43, 42, 33, 54)),
+    "add_points": (voxels_triton.add_points, MEANS, 4, (89, 90, 90, 78, 40, 67)),
+    "divide_sums": (voxels_triton.divide_sums, MEANS, 4, (120, 102, 102, 101, 49, 98)),
+    "count_points": (canvas_triton.count_points, CANVAS, 4, (27, 29, 29, 27, 12, 34)),
+    "order_points": (canvas_triton.order_points, CANVAS, 8, (30, 31, 31, 34, 21, 30)),
+    "write_canvas": (canvas_triton.write_canvas, CANVAS, 2, (110, 113, 123, 125, 96, 126)),
+}
+RETURNS_NOTHING = {"mark_voxels": r"REDG?\.E\.OR", "add_points": r"REDG?\.E\.ADD\.64"}  # atomics that need not answer are faster
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    """Compiled here and now, not found from before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_kernel_compiles_for_six_gpus_without_spilling_a_register(name):
+    kernel, constants, warps, recorded = KERNELS[name]
+    types = {argument: NUMBERS[argument] for argument in kernel.arg_names if argument in NUMBERS}
+    fixed = {argument: constants[argument] for argument in kernel.arg_names if argument in constants}
+    for target, registers in zip(TARGETS, recorded):
+        usage = compiled(kernel, types, fixed, target, warps)
+        assert usage.spilled_bytes == 0, target
+        assert usage.registers <= registers, f"{target}: {usage.registers} registers, {registers} when last written down"
+        if target.startswith("sm_") and name in RETURNS_NOTHING:
+            assert re.search(RETURNS_NOTHING[name], usage.assembly) and "ATOMG" not in usage.assembly, target
+
+
+def test_the_launches_use_the_sizes_that_are_compiled_here():
+    assert (MEANS["POINTS"], MEANS["ROWS"], MEANS["WORDS"], MEANS["GROUPS"]) == (
+        voxels_triton.POINTS, voxels_triton.ROWS, voxels_triton.WORDS, voxels_triton.GROUPS)
+    assert tuple(CANVAS[name] for name in ("TILE", "STRIP", "SPAN", "AT_ONCE")) == (
+        canvas_triton.TILE, canvas_triton.STRIP, canvas_triton.SPAN, canvas_triton.AT_ONCE)
