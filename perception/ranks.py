@@ -54,7 +54,8 @@ class Ranks:
         shared = [p for p, owners in zip(learnt, owned.tolist()) if owners]
         flat = self.total(torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in shared]))
         for parameter, gradient in zip(shared, flat.split([p.numel() for p in shared])):
-            parameter.grad = gradient.view_as(parameter).clone(memory_format=torch.preserve_format)
+            # In the parameter's own layout: fused optimizers walk through both memories alike.
+            parameter.grad = torch.empty_like(parameter).copy_(gradient.view_as(parameter))
 
     def average(self, values: Iterable[Tensor]) -> None:
         """Replace every tensor of floats by its mean over all processes: statistics of batch norms, each of its own share."""
@@ -77,9 +78,10 @@ def ranks_of_torchrun(device: str) -> Iterator[Ranks]:
         return
     if "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
         raise InputError("environment", f"WORLD_SIZE {size} without RANK and MASTER_ADDR", "all three, as torchrun sets them")
-    if device == "cuda":
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield Ranks(dist.get_rank(), size)
     finally:

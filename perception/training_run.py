@@ -42,7 +42,8 @@ def new_run(config: TrainConfig, network: DetectorConfig, device: str = "cpu", r
     average.load_state_dict(detector.state_dict())
     optimizer = torch.optim.AdamW(detector.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     scaled = config.half and half_of(torch.device(device)) == torch.float16
-    return Run(config, detector, average.eval(), optimizer, torch.amp.GradScaler(device, enabled=scaled), ranks)
+    scaler = torch.amp.GradScaler(torch.device(device).type, enabled=scaled)
+    return Run(config, detector, average.eval(), optimizer, scaler, ranks)
 
 
 def save_run(run: Run, path: Path) -> None:

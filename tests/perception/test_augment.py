@@ -54,7 +54,7 @@ def test_a_turned_point_falls_on_the_same_pixel_at_the_same_depth(seed):
 @given(SEEDS, st.floats(-20.0, 20.0), st.floats(-20.0, 20.0))
 def test_velocities_turn_and_scale_with_the_boxes_that_they_move(seed, vx, vy):
     velocity = np.array([[vx, vy], [np.nan, np.nan]])
-    later = replace(SCENE.boxes, center_m=SCENE.boxes.center_m + [[vx, vy, 0.0], [0.0, 0.0, 0.0]])
+    later = replace(SCENE.boxes, center_m=SCENE.boxes.center_m + np.array([[vx, vy, 0.0], [0.0, 0.0, 0.0]]))
     now = turned(replace(SCENE, velocity_mps=velocity), rng(seed))
     then = turned(replace(SCENE, boxes=later), rng(seed))
     np.testing.assert_allclose((then.boxes.center_m - now.boxes.center_m)[0, :2], now.velocity_mps[0], atol=1e-9)
