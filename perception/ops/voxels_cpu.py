@@ -1,8 +1,9 @@
 """Points into voxels on the CPU, bit for bit as the contract of perception.ops.voxels says; compiled by numba at first use.
 
-A bitmap of the cells says which are used; how many bits stand before a cell's is its voxel's row. So nothing is sorted, and of
-a grid of 83 million cells only 10 MB are ever looked at. Sums of whole numbers below 2^53 are exact in a float64, which
-vector units add faster than integers: each part of a cloud is summed so, and the parts are added as integers.
+A bitmap of the cells says which are used; how many bits stand before a cell's is its voxel's row. So nothing is sorted. In a
+large grid a first bitmap says which blocks of cells are used, and only those have bits. Sums of whole numbers below 2^53 are
+exact in a float64, which vector units add faster than integers: each part of a cloud is summed so, and the parts are added as
+integers.
 
 Nothing waits for a device here, so rows of voxels that are not in use are left out: capacity = number.
 """
@@ -30,6 +31,8 @@ from perception.ops.hard_voxels import HardVoxels, require_limits
 from perception.ops.voxels import LARGEST_VALUE, UNITS_PER_ONE, MeanVoxels, Voxels, require_points
 
 POINTS_OF_EXACT_SUM = 1 << 22  # as many values of at most 2^31 units add up to 2^53
+CELLS_OF_ONE_BITMAP = 1 << 22  # 512 KB; a larger one would cost more to clear and look through than two
+BLOCK_SHIFT = 9  # 512 cells: their bits are one cache line
 LANE = 8  # sums of a voxel are padded to a multiple of this, one cache line
 
 
@@ -104,14 +107,31 @@ def hard_voxels_cpu(points: Tensor, grid: VoxelGrid, max_points: int, max_voxels
 
 
 def _used_cells(cloud: Array, batch: Array, grid: VoxelGrid, batches: int, parts: int) -> tuple[Array, Array, Array, Array]:
-    """Key i32[n] of each point, the bitmap u64[w] of used cells, used cells before each word i32[w], key i32[v] of each voxel."""
-    words = (batches * grid.cells + 63) // 64
-    bitmaps = np.zeros((parts, words), np.uint64)
-    key = cloud_keys(cloud, batch, grid, batches, parts, lambda part, part_key: mark_cells(part_key, bitmaps[part]))
-    before = np.empty(words, np.int32)
-    voxel_key = np.empty(min(len(cloud), batches * grid.cells), np.int32)
-    used = number_cells(bitmaps, before, voxel_key)
-    return key, bitmaps[0], before, voxel_key[:used]
+    """Place i32[n] of each point in a bitmap u64[w] of cells, used cells before each word i32[w], and key i32[v] of each voxel.
+
+    The bitmap is of all cells, or in a large grid of those of used blocks alone.
+    """
+    cells = batches * grid.cells
+    shift = 0 if cells <= CELLS_OF_ONE_BITMAP else BLOCK_SHIFT
+    bitmaps = np.zeros((parts, (cells >> shift) // 64 + 1), np.uint64)
+    key = cloud_keys(cloud, batch, grid, batches, parts, lambda part, part_key: mark_cells(part_key, shift, bitmaps[part]))
+    before, used = _numbered(bitmaps, min(len(cloud), cells))
+    if shift == 0:
+        return key, bitmaps[0], before, used
+    of_blocks = np.zeros((parts, (len(used) << shift) // 64), np.uint64)
+
+    def refine(part: int) -> None:
+        mark_in_blocks(key[part_of(len(key), part, parts)], shift, bitmaps[0], before, of_blocks[part])
+
+    in_parts(refine, parts)
+    before_in_blocks, place = _numbered(of_blocks, min(len(cloud), cells))
+    return key, of_blocks[0], before_in_blocks, (used[place >> shift] << shift) + (place & ((1 << shift) - 1))
+
+
+def _numbered(bitmaps: Array, most: int) -> tuple[Array, Array]:
+    """Bits set before each word i32[w] of bitmaps u64[p, w], united in the first; places i32[v] of the bits, `most` at most."""
+    before, place = np.empty(bitmaps.shape[1], np.int32), np.empty(most, np.int32)
+    return before, place[:number_cells(bitmaps, before, place)]
 
 
 def _voxels(row: Array, voxel_key: Array, count: Array, grid: VoxelGrid) -> Voxels:
@@ -123,11 +143,23 @@ def _voxels(row: Array, voxel_key: Array, count: Array, grid: VoxelGrid) -> Voxe
 
 
 @kernel
-def mark_cells(key, bitmap):
-    """Set the bits of the cells of keys i32[n] in bitmap u64[w]."""
+def mark_cells(key, shift, bitmap):
+    """Set the bits of the blocks of 2^shift cells of keys i32[n] in bitmap u64[w]."""
     for i in range(len(key)):
         if key[i] >= 0:
-            bitmap[key[i] >> 6] |= np.uint64(1) << np.uint64(key[i] & 63)
+            block = key[i] >> shift
+            bitmap[block >> 6] |= np.uint64(1) << np.uint64(block & 63)
+
+
+@kernel
+def mark_in_blocks(key, shift, bits, before, bitmap):
+    """Keys i32[n] become places among the cells of used blocks alone, whose bits are set in bitmap u64[w]."""
+    for i in range(len(key)):
+        if key[i] < 0:
+            continue
+        place = (row_of(key[i] >> shift, bits, before) << shift) + (key[i] & ((1 << shift) - 1))
+        bitmap[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
+        key[i] = place
 
 
 @kernel
@@ -161,15 +193,18 @@ def ones(word):
 
 
 @kernel
+def row_of(place, bits, before):
+    """Bits set before a place >= 0."""
+    word = np.uint32(place) >> np.uint32(6)
+    below = (np.uint64(1) << np.uint64(place & 63)) - np.uint64(1)
+    return before[word] + ones(bits[word] & below)
+
+
+@kernel
 def write_rows(key, bits, before, row):
-    """row i32[n] of the voxel of each key i32[n]: used cells before it; -1 of -1."""
+    """row i32[n] of the voxel of each place i32[n]: used cells before it; -1 of -1."""
     for i in range(len(key)):
-        if key[i] < 0:
-            row[i] = -1
-        else:
-            word = np.uint32(key[i]) >> np.uint32(6)
-            below = (np.uint64(1) << np.uint64(key[i] & 63)) - np.uint64(1)
-            row[i] = before[word] + ones(bits[word] & below)
+        row[i] = row_of(key[i], bits, before) if key[i] >= 0 else -1
 
 
 @kernel

@@ -80,6 +80,17 @@ def test_clouds_too_large_for_one_exact_sum_are_summed_in_parts(monkeypatch):
     assert torch.equal(mean_voxels_cpu(points, GRID).mean, mean_voxels_reference(points, GRID).trimmed().mean)
 
 
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_grid_too_large_for_one_bitmap_gives_the_same(two_threads, batches):
+    grid = VoxelGrid((-54.0, 54.0), (-54.0, 54.0), (-5.0, 3.0), (0.15, 0.15, 0.2))
+    points = cloud(50_000, 15.0)
+    batch_id = torch.arange(50_000) % (batches + 1) if batches > 1 else None
+    mean = mean_voxels_cpu(points, grid, batch_id, batches)
+    expected = mean_voxels_reference(points, grid, batch_id, batches).trimmed()
+    assert_same_voxels(mean.voxels, expected.voxels)
+    assert torch.equal(mean.mean, expected.mean)
+
+
 def test_every_voxel_of_a_full_grid_is_found_in_order():
     grid = VoxelGrid((0.0, 8.0), (0.0, 4.0), (0.0, 2.0), (1.0, 1.0, 1.0))
     iz, iy, ix = torch.meshgrid(torch.arange(2), torch.arange(4), torch.arange(8), indexing="ij")
