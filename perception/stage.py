@@ -8,6 +8,7 @@ from typing import Protocol
 from data_specs.errors import FrameError, SpecError
 from data_specs.objects import ObjectList
 from data_specs.sensors import Sample
+from perception.device_memory import out_of_memory_named
 from replay.drive import EGO_SAMPLES, VEHICLE_OBJECTS, Event
 
 
@@ -58,12 +59,16 @@ class PerceptionStage:
         return "perception"
 
     def process(self, event: Event) -> Iterable[Event]:
-        """One event of objects in `map` for each sample of the ego; nothing for other topics."""
+        """One event of objects in `map` for each sample of the ego; nothing for other topics.
+
+        OutOfMemory says what the detector needed where the device has less.
+        """
         if event.topic != EGO_SAMPLES:
             return ()
         if not isinstance(event.payload, Sample):
             raise SpecError(f"{EGO_SAMPLES}: payload is {type(event.payload).__name__}, expected Sample")
-        objects = self.detector.detect(event.payload, self._memory.before(event.payload))
+        with out_of_memory_named(self.detector.name):
+            objects = self.detector.detect(event.payload, self._memory.before(event.payload))
         if objects.boxes.frame != "ego":
             raise FrameError(f"{self.detector.name}: objects are in {objects.boxes.frame!r}, expected 'ego'")
         return (Event(event.payload.taken_ns, VEHICLE_OBJECTS, objects.transformed(event.payload.map_from_ego)),)

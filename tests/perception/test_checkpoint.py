@@ -83,7 +83,8 @@ def test_a_renamed_tensor_is_named_with_its_nearest_match(weights):
 
 
 def test_a_foreign_tensor_is_named(weights):
-    with pytest.raises(InputError, match=r"1 foreign tensors, first 'network\.bev\.out\.1\.bais' \(nearest: 'network\.bev\.out\.1\.bias'"):
+    told = r"1 foreign tensors, first 'network\.bev\.out\.1\.bais' \(nearest: 'network\.bev\.out\.1\.bias'"
+    with pytest.raises(InputError, match=told):
         load_weights(rewritten(weights, lambda tensors: tensors.update({"network.bev.out.1.bais": torch.zeros(1)})))
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,18 +7,22 @@ import torch
 from typer.testing import CliRunner
 
 from data_specs.boxes import Boxes3D
-from data_specs.errors import InputError
+from data_specs.errors import InputError, OutOfMemory
 from data_specs.messages import GeoPoint
 from data_specs.objects import ObjectClass, ObjectList
 from data_specs.pose import SE3
 from data_specs.sensors import PointCloud, Sample
 from data_specs.site import Site
+from perception.assemble import build_detector
+from perception.checkpoint import save_weights
+from perception.load import load_detector
 from perception.perceive import perceive
 from perception.pointpillars import KITTI, PointPillarsNet
 from replay.drive import EGO_SAMPLES, FUSED_TRACKS, VEHICLE_OBJECTS, DriveInfo, Event
 from replay.recorded import open_drive
 from replay.recorder import Recorder, extend_drive
 from roadweave import app
+from tests.perception.scenes import TINY
 
 
 class OneCar:
@@ -25,7 +30,7 @@ class OneCar:
 
     name = "one-car"
 
-    def detect(self, sample):
+    def detect(self, sample, earlier=()):
         box = Boxes3D("ego", np.array([[10.0, 0, 0]]), np.array([[4.0, 2, 1.5]]), np.zeros(1))
         return ObjectList.build(box, self.name, sample.taken_ns, np.array([ObjectClass.CAR], np.uint8))
 
@@ -83,3 +88,30 @@ def test_the_command_prints_one_json_object(tmp_path, weights):
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["detector"] == "pointpillars-kitti" and told["samples"] == 1 and told["ms_per_sample"]["p50"] > 0
+
+
+def test_our_network_runs_over_a_drive_with_what_it_remembers_of_it(tmp_path):
+    torch.manual_seed(0)
+    drive, path = record(tmp_path / "drive", (0, 200_000_000, 400_000_000)), tmp_path / "tiny.safetensors"
+    config = replace(TINY, memory=True)
+    built = build_detector(config)
+    torch.nn.init.constant_(built.network.head.heatmap[-1].get_parameter("bias"), 0.0)
+    save_weights(path, built, config, {})
+    told = perceive(drive, load_detector(path, "cpu"), path).to_json()
+    assert (told["detector"], told["samples"]) == ("tiny", 3)
+    assert sum(told["objects"].values()) > 0
+    assert all(np.isfinite(e.payload.score).all() for e in open_drive(drive).events(topics=[VEHICLE_OBJECTS]))
+
+
+def test_a_drive_is_left_as_it_was_where_the_memory_runs_out(tmp_path, weights):
+    class Greedy(OneCar):
+        def detect(self, sample, earlier=()):
+            torch.empty(2**54, dtype=torch.uint8)
+            return super().detect(sample)
+
+    drive = record(tmp_path / "drive")
+    perceive(drive, OneCar(), weights)
+    with pytest.raises(OutOfMemory, match="one-car: needs"):
+        perceive(drive, Greedy(), weights)
+    assert [len(e.payload) for e in open_drive(drive).events(topics=[VEHICLE_OBJECTS])] == [1, 1, 1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["drive", "weights.pth"]
