@@ -129,7 +129,7 @@ def canvas_rows(points: Tensor, bytes_per_s: float) -> list[MemoryRow]:
             seconds = best_of(lambda a=arguments: pillar_canvas_cpu(*a))
             theirs = best_of(lambda a=arguments: pillar_canvas_reference(*a))
         moved = points.nbytes + slot.nbytes + SLOTS * channels * CANVAS.nx * CANVAS.ny * 4
-        rows.append(MemoryRow(f"pillar_canvas_0.4m_{channels}", seconds * 1e3, "ms", "torch: sort, scatter_reduce", theirs * 1e3,
+        rows.append(MemoryRow(f"pillar_canvas_0.4m_{channels}", seconds * 1e3, "ms", "torch sort + scatter", theirs * 1e3,
                               moved, moved / seconds / bytes_per_s))
     return rows
 

@@ -156,7 +156,7 @@ def canvas_row(points: Tensor, grid: BevGrid, channels: int, slots: int, bytes_p
         us = graph_us(lambda: pillar_canvas_triton(*arguments))
         theirs_us = eager_us(lambda: pillar_canvas_reference(*arguments))
     moved = points.nbytes + slots * channels * grid.nx * grid.ny * 4
-    return MemoryRow(f"pillar_canvas_{grid.pillar_size_m}m_{channels}", us, "us", "torch: sort, scatter_reduce", theirs_us, moved,
+    return MemoryRow(f"pillar_canvas_{grid.pillar_size_m}m_{channels}", us, "us", "torch sort + scatter", theirs_us, moved,
                      moved / (us / 1e6) / bytes_per_s)
 
 
