@@ -248,8 +248,10 @@ def pillar_canvas_triton(points: Tensor, grid: BevGrid, net: PillarNet, batch_id
                          slots: int = 1) -> Tensor:
     """`pillar_canvas_reference` within 1e-5 of the largest value; no wait for the device, so it can be captured in a graph."""
     require_canvas(points, grid, net, batch_id, batches, slots)
-    canvas = pillar_canvas_op(points.contiguous(), batch_id, net.weight.contiguous(), net.scale, net.shift, batches, slots,
-                              grid.x_range_m, grid.y_range_m, grid.z_range_m, grid.pillar_size_m)
+    batch_id = None if batch_id is None else batch_id.contiguous()
+    canvas = pillar_canvas_op(
+        points.contiguous(), batch_id, net.weight.contiguous(), net.scale.contiguous(), net.shift.contiguous(), batches, slots,
+        grid.x_range_m, grid.y_range_m, grid.z_range_m, grid.pillar_size_m)
     return canvas.permute(0, 3, 1, 2)
 
 

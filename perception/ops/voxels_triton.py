@@ -237,6 +237,7 @@ def _launch(points: Tensor, grid: VoxelGrid, batch_id: Tensor | None, batches: i
     numbers = capacity_for(points, grid, batches) * (summed + 1)
     if max(numbers, points.numel()) > MOST_CELLS:
         raise SpecError(f"points: {tuple(points.shape)}, expected at most {MOST_CELLS} numbers, sums and counts included")
+    batch_id = None if batch_id is None else batch_id.contiguous()
     *parts, mean = mean_voxels_op(points.detach().contiguous(), batch_id, batches, summed, (grid.nx, grid.ny, grid.nz),
                                   float32_numbers(grid))
     return Voxels(*parts), mean

@@ -7,7 +7,13 @@ import pytest
 if importlib.util.find_spec("triton") is None:
     pytest.skip("triton is not installed: torch here is a build without CUDA", allow_module_level=True)
 
+import torch
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+from perception.grid import BevGrid, VoxelGrid
 from perception.ops import canvas_triton, voxels_triton
+from perception.ops.canvas import PillarNet
 from tests.perception.compiled import TARGETS, compiled
 
 NUMBERS = {
@@ -41,6 +47,51 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
         yield
+
+
+class AbsentGpu:
+    """What triton asks of a driver before it compiles a launch."""
+
+    def get_current_device(self) -> int:
+        return -1  # kernels are kept by device: none that is there may find these
+
+    def get_current_stream(self, device: int) -> int:
+        return device
+
+    def get_current_target(self):
+        return TARGETS["sm_90"]
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("cpu")
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Names of the kernels launched; each is compiled as for a GPU, with what triton makes of its arguments, and not run."""
+    names = []
+    compile_and_launch = JITFunction.run
+
+    def compile_alone(kernel, *args, grid, warmup, **options):
+        names.append(kernel.__name__)
+        return compile_and_launch(kernel, *args, grid=grid, warmup=True, **options)
+
+    monkeypatch.setattr(JITFunction, "run", compile_alone)
+    monkeypatch.setattr(driver, "_active", AbsentGpu())
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [0, 1, 47], ids=["no points", "one point", "points"])
+def test_launches_as_they_are_made_compile(launches, points):
+    """Triton makes a constant of an argument that is 1, and of sizes that divide by 16; kernels must do with both."""
+    rows, batch_id = torch.zeros(points, 5), torch.zeros(points, dtype=torch.int64)
+    net = PillarNet(torch.zeros(24, 11), torch.zeros(24), torch.zeros(24))
+    for size_m in (0.5, 8.0):
+        voxels_triton.mean_voxels_triton(rows, VoxelGrid((-4.0, 4.0), (-4.0, 4.0), (-4.0, 4.0), (size_m, size_m, size_m)))
+        canvas_triton.pillar_canvas_triton(rows, BevGrid((-4.0, 4.0), (-4.0, 4.0), (-4.0, 4.0), size_m), net)
+    voxels_triton.dynamic_voxels_triton(rows, VoxelGrid((-4.0, 4.0), (-4.0, 4.0), (-4.0, 4.0), (0.5, 0.5, 0.5)), batch_id, 3)
+    canvas_triton.pillar_canvas_triton(rows, BevGrid((-4.0, 4.0), (-4.0, 4.0), (-4.0, 4.0), 0.5), net, batch_id, 4, 2)
+    assert launches == [*KERNELS] * 3
 
 
 @pytest.mark.slow
