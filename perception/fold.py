@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from perception.lidar import SLOTS, PillarEncoder
 from perception.merge import Merge
 from perception.ops.cameras_cpu import add_lidar_logits_cpu, lidar_depth_cpu, lift_cpu
 from perception.ops.canvas import PillarNet
-from perception.ops.pillars_cpu import pillar_canvas_cpu
+from perception.ops.stem_cpu import pillar_stem_cpu
 from perception.precision import full_precision
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -50,7 +50,11 @@ def folded(network: Module) -> Module:
 
 def for_cpu(network: Detector) -> Detector:
     """The network with the CPU's kernels; it detects, and does not train."""
-    ready = with_pillars(folded(network), pillar_canvas_cpu)
+    ready = folded(network)
+    if ready.lidar is not None:
+        first = cast(nn.Sequential, ready.lidar.stem[0])
+        ready.lidar.add_module("pillars", CpuPillars(ready.lidar.pillars, first.get_submodule("0.0")))
+        first[0] = nn.Identity()
     if ready.camera is not None:
         ready.camera = CpuCameras(ready.camera.encoder, ready.camera.view)
     ready.merge = CpuMerge(ready.merge)
@@ -79,6 +83,20 @@ class FoldedPillars(nn.Module):
         """As PillarEncoder; points that are not finite count for nothing."""
         net = PillarNet(self.linear.weight, self.ones, self.linear.bias)
         return self.canvas(points, self.grid, net, scene * SLOTS + (points[:, 4] > 0), size * SLOTS, SLOTS)
+
+
+class CpuPillars(nn.Module):
+    """A folded PillarEncoder and the first convolution of the stem, whose zeros cost nothing (perception.ops.stem_cpu)."""
+
+    def __init__(self, pillars: PillarEncoder, convolution: nn.Module) -> None:
+        super().__init__()
+        self.grid, self.linear, self.convolution = pillars.grid, pillars.linear, convolution
+
+    def forward(self, points: Tensor, scene: Tensor, size: int) -> Tensor:
+        """What the stem makes of PillarEncoder's canvas first."""
+        net = PillarNet(self.linear.weight, torch.ones(len(self.linear.weight)), self.linear.bias)
+        return pillar_stem_cpu(points, self.grid, net, self.convolution.get_parameter("weight"),
+                               self.convolution.get_parameter("bias"), scene * SLOTS + (points[:, 4] > 0), size * SLOTS, SLOTS)
 
 
 class CpuCameras(CameraBranch):

@@ -38,9 +38,9 @@ def pillar_canvas_cpu(points: Tensor, grid: BevGrid, net: PillarNet, batch_id: T
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (points, net.weight, net.scale, net.shift)):
         raise SpecError("points and net: one of them requires a gradient, expected none; pillar_canvas_reference has one")
     channels = len(net.shift)
-    starts, together = _sorted_points(point_rows(points), batch_rows(batch_id), grid, batches)
+    starts, together = sorted_points(point_rows(points), batch_rows(batch_id), grid, batches)
     canvas = np.empty((batches // slots * grid.ny, grid.nx, slots, channels), np.float32)
-    of_point, of_pillar = _folded(net, grid)
+    of_point, of_pillar = folded_net(net, grid)
     frame = frame_of(grid.voxels)
     parts = parts_for(len(points))
 
@@ -51,7 +51,7 @@ def pillar_canvas_cpu(points: Tensor, grid: BevGrid, net: PillarNet, batch_id: T
     return torch.from_numpy(canvas).view(-1, grid.ny, grid.nx, slots * channels).permute(0, 3, 1, 2)
 
 
-def _folded(net: PillarNet, grid: BevGrid) -> tuple[Array, Array]:
+def folded_net(net: PillarNet, grid: BevGrid) -> tuple[Array, Array]:
     """of_point f32[5, c] and of_pillar f32[7, c] (centre x, y; mean x, y from it, mean z; log2 of the count; 1)."""
     of = (net.weight.detach().double() * net.scale.detach().double()[:, None]).numpy().T  # [11, c]
     per_reach, half_m = 1 / reach_m(grid), grid.pillar_size_m / 2
@@ -61,7 +61,7 @@ def _folded(net: PillarNet, grid: BevGrid) -> tuple[Array, Array]:
     return np.stack(of_point).astype(np.float32), np.stack(of_pillar).astype(np.float32)
 
 
-def _sorted_points(cloud: Array, batch: Array, grid: BevGrid, batches: int) -> tuple[Array, Array]:
+def sorted_points(cloud: Array, batch: Array, grid: BevGrid, batches: int) -> tuple[Array, Array]:
     """Where each pillar's points start i32[cells + 1], and the points f32[n, 5] pillar after pillar, in order of arrival."""
     parts = parts_for(len(cloud))
     ends = np.zeros((parts, batches * grid.nx * grid.ny), np.int32)

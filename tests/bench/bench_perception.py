@@ -86,7 +86,7 @@ def stage_rows(trained: CalibratedDetector, moment: Moment, rounds: int) -> list
             pillars, stem = network.lidar.pillars, network.lidar
             canvas = pillars(batch.points, batch.scene, 1)
             lidar = stem(canvas)
-            works |= {"points_to_canvas": lambda: pillars(batch.points, batch.scene, 1), "lidar_stem": lambda: stem(canvas)}
+            works |= {"points_to_stem": lambda: pillars(batch.points, batch.scene, 1), "lidar_stem": lambda: stem(canvas)}
         if network.camera is not None:
             branch = network.camera
             camera, features = branch(batch)
