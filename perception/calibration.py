@@ -31,7 +31,7 @@ QUANTILE_WEIGHT = 8.0  # 0.03 of the share held count as much as a quarter of th
 SOFTNESS = 0.1  # of the quantile loss's bend, in logarithms of squared errors
 MOST_CHANGE = log(50.0)  # of a variance
 LEAST_SLOPE = 0.1  # of a score's logit, so that the order of scores never turns
-SCORE_RIDGE, VARIANCE_RIDGE = 2.0, 20.0  # examples' worth of trust that a class is as all are, and all as the head says
+SCORE_RIDGE, VARIANCE_RIDGE = 2.0, 50.0  # examples' worth of trust that a class is as all are, and all as the head says
 
 
 class Calibration(nn.Module):
