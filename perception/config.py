@@ -36,6 +36,16 @@ class CameraConfig:
     heights_m: tuple[float, ...] = (0.3, 1.0, 1.8, 2.9)  # of voxels' centres, in ego
     bev_channels: int = 32
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.finest_stage < len(self.blocks):
+            raise SpecError(f"finest_stage: {self.finest_stage}, expected 0 to {len(self.blocks) - 1}, a stage of blocks")
+        stride = 4 * 2**self.finest_stage
+        if any(size % stride or size < 2 * stride for size in self.image_hw):
+            raise SpecError(f"image_hw: {self.image_hw[0]} x {self.image_hw[1]} pixels, expected multiples of {stride}, the "
+                            "stride of its features, and at least two of them")
+        if self.depth_bins < 2 or not self.heights_m:
+            raise SpecError(f"depth_bins {self.depth_bins} and {len(self.heights_m)} heights_m, expected at least 2 and 1")
+
 
 @dataclass(frozen=True, slots=True)
 class DetectorConfig:

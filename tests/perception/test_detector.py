@@ -15,7 +15,7 @@ from perception.config import DetectorConfig
 from perception.detector import Detector
 from perception.head import HeadMaps
 from perception.scene import Scene
-from tests.perception.scenes import IMAGE_HW, TINY, TINY_LIDAR, scene_with
+from tests.perception.scenes import IMAGE_HW, TINY, TINY_CAMERA, TINY_LIDAR, scene_with
 
 OBJECTS = [(ObjectClass.CAR, 5.0, 2.0, 0.4), (ObjectClass.PEDESTRIAN, -3.0, -6.0, 2.0)]
 SCENE = scene_with(OBJECTS, cameras=4)
@@ -151,3 +151,19 @@ def test_a_fresh_detector_follows_from_torchs_seed():
 def test_a_grid_that_does_not_divide_is_refused(change, complaint):
     with pytest.raises(SpecError, match=complaint):
         build_detector(replace(TINY, **change))
+
+
+@pytest.mark.parametrize("change, complaint", [
+    ({"image_hw": (30, 64)}, "image_hw: 30 x 64 pixels, expected multiples of 4"),
+    ({"image_hw": (32, 4)}, "image_hw: 32 x 4 pixels, expected multiples of 4, the stride of its features, and at least two"),
+    ({"finest_stage": 2}, "finest_stage: 2, expected 0 to 1"),
+    ({"depth_bins": 1}, "depth_bins 1 and 2 heights_m, expected at least 2 and 1"),
+])
+def test_pictures_that_do_not_divide_are_refused(change, complaint):
+    with pytest.raises(SpecError, match=complaint):
+        replace(TINY_CAMERA, **change)
+
+
+def test_a_feature_pyramid_may_begin_at_a_later_stage():
+    coarse = network(replace(TINY, camera=replace(TINY_CAMERA, finest_stage=1)))
+    assert torch.isfinite(maps_of(coarse, SCENE).heatmap).all()
