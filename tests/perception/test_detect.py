@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_specs.errors import OutOfMemory, SpecError
+from data_specs.errors import InputError, OutOfMemory, SpecError
 from data_specs.objects import ObjectClass, ObjectList
 from data_specs.pose import SE3
 from data_specs.sensors import CameraImage, CameraModel, Sample
@@ -15,6 +15,7 @@ from perception.detect import LEAST_SCORE, CalibratedDetector
 from perception.device_memory import out_of_memory_named
 from perception.head import Peaks
 from perception.stage import SampleMemory
+from replay.importers.kitti_calibration import read_calibration
 from tests.perception.scenes import CAMERA_YAWS_RAD, IMAGE_HW, TINY, TINY_LIDAR, ego_from_camera, sample_of, scene_with
 
 SCENE = scene_with([(ObjectClass.CAR, 5.0, 2.0, 0.4), (ObjectClass.PEDESTRIAN, -3.0, -6.0, 2.0)], cameras=4)
@@ -95,6 +96,15 @@ def test_intrinsics_that_are_not_finite_never_become_a_camera(where):
     matrix_px[where] = np.nan
     with pytest.raises(SpecError, match=rf"matrix_px: nan at index \[{where[0]}, {where[1]}\], expected finite values"):
         CameraModel("CAM_FRONT", 64, 32, matrix_px, np.zeros(0))
+
+
+def test_a_recording_whose_intrinsics_are_not_finite_is_refused_with_its_file(tmp_path):
+    """KITTI's text is where a NaN can be written; the other importers build the same CameraModel."""
+    rows = {"P2": ["nan", *"0 600 0 0 700 200 0 0 0 1 0".split()], "R0_rect": "1 0 0 0 1 0 0 0 1".split(),
+            "Tr_velo_to_cam": "0 -1 0 0 0 0 -1 0 1 0 0 0".split()}
+    (tmp_path / "000001.txt").write_text("".join(f"{name}: {' '.join(values)}\n" for name, values in rows.items()))
+    with pytest.raises(InputError, match=r"000001\.txt.*nan"):
+        read_calibration(tmp_path / "000001.txt", (1242, 375))
 
 
 def test_a_projection_that_is_not_finite_never_becomes_a_scene():
