@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
@@ -229,7 +230,7 @@ def dynamic_voxels_triton(points: Tensor, grid: VoxelGrid, batch_id: Tensor | No
 
 def float32_numbers(grid: VoxelGrid) -> list[float]:
     """Low x, y, z and size x, y, z as the kernels take them: rounded to float32 here, whatever the caller of a kernel does."""
-    return torch.tensor([*grid.low_m, *grid.voxel_size_m], dtype=torch.float32).tolist()
+    return np.array([*grid.low_m, *grid.voxel_size_m], np.float32).astype(float).tolist()
 
 
 def _launch(points: Tensor, grid: VoxelGrid, batch_id: Tensor | None, batches: int, summed: int) -> tuple[Voxels, Tensor]:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from perception.grid import BevGrid, VoxelGrid
 from perception.ops.canvas import PillarNet, pillar_canvas_reference
-from perception.ops.canvas_triton import pillar_canvas_triton
+from perception.ops.canvas_triton import pillar_canvas_op, pillar_canvas_triton
 from perception.ops.voxels import MeanVoxels, Voxels, dynamic_voxels_reference, mean_voxels_reference
-from perception.ops.voxels_triton import INTERPRETED, dynamic_voxels_triton, mean_voxels_triton
+from perception.ops.voxels_triton import INTERPRETED, dynamic_voxels_triton, float32_numbers, mean_voxels_op, mean_voxels_triton
 
 GRID = VoxelGrid((-54.0, 54.0), (-54.0, 54.0), (-5.0, 3.0), (0.3, 0.3, 0.2))
 PILLARS = BevGrid((-8.0, 8.0), (-4.0, 4.0), (-3.0, 3.0), 1.0)
@@ -67,6 +67,17 @@ def canvas_agrees(points: Tensor, batch_id: Tensor | None, batches: int, slots: 
     return all(closeness) and got[0].stride() == expected[0].stride() and got[0].shape == expected[0].shape
 
 
+def registered() -> bool:
+    """The operators' schemas and gradients, by torch's own check of what needs no GPU; it raises what is wrong."""
+    points, frame = spread(40, (2.0, 2.0, 1.0), 4), float32_numbers(SMALL)
+    checks = ("test_schema", "test_autograd_registration")
+    torch.library.opcheck(mean_voxels_op, (points, None, 1, 5, (SMALL.nx, SMALL.ny, SMALL.nz), frame), test_utils=checks)
+    net = [torch.randn(shape).requires_grad_() for shape in ((6, 11), (6,), (6,))]
+    ranges = (PILLARS.x_range_m, PILLARS.y_range_m, PILLARS.z_range_m, PILLARS.pillar_size_m)
+    torch.library.opcheck(pillar_canvas_op, (points, None, *net, 1, 1, *ranges), test_utils=checks)
+    return True
+
+
 def main() -> int:
     assert INTERPRETED, "set TRITON_INTERPRET=1"
     several = torch.from_numpy(np.random.default_rng(5).integers(-1, 4, 3000))
@@ -78,6 +89,7 @@ def main() -> int:
         "random canvas": canvas_agrees(spread(200, (4.0, 2.0, 1.0), 2), None, 1, 1),
         "clustered canvas, two clouds of two slots": canvas_agrees(spread(3000, (0.5, 0.5, 0.5), 3), several, 4, 2),
         "no canvas": canvas_agrees(torch.full((9, 5), 99.0), None, 1, 1),
+        "operators": registered(),
         "all of the canvas": canvas_agrees(full() * STRETCH - HALF, None, 1, 1),
     }
     for name, agrees in checks.items():

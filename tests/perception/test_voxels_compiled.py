@@ -8,6 +8,7 @@ if importlib.util.find_spec("triton") is None:
     pytest.skip("triton is not installed: torch here is a build without CUDA", allow_module_level=True)
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
@@ -92,6 +93,16 @@ def test_launches_as_they_are_made_compile(launches, points):
     voxels_triton.dynamic_voxels_triton(rows, VoxelGrid((-4.0, 4.0), (-4.0, 4.0), (-4.0, 4.0), (0.5, 0.5, 0.5)), batch_id, 3)
     canvas_triton.pillar_canvas_triton(rows, BevGrid((-4.0, 4.0), (-4.0, 4.0), (-4.0, 4.0), 0.5), net, batch_id, 4, 2)
     assert launches == [*KERNELS] * 3
+
+
+def test_the_operators_can_be_traced_without_a_gpu():
+    with FakeTensorMode():
+        points, vector = torch.empty(100, 5, device="cuda"), torch.empty(24, device="cuda")
+        means = voxels_triton.mean_voxels_triton(points, VoxelGrid((-4.0, 4.0), (-4.0, 4.0), (-4.0, 4.0), (0.5, 0.5, 0.5)))
+        net = PillarNet(torch.empty(24, 11, device="cuda"), vector, vector)
+        canvas = canvas_triton.pillar_canvas_triton(points, BevGrid((-4.0, 4.0), (-2.0, 2.0), (-4.0, 4.0), 0.5), net)
+    assert means.mean.shape == (100, 5) and means.voxels.cell.shape == (100, 4) and means.voxels.number.shape == ()
+    assert canvas.shape == (1, 24, 8, 16) and canvas.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.slow

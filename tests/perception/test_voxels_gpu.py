@@ -4,10 +4,14 @@ import dataclasses
 import pytest
 import torch
 
+pytest.importorskip("triton", reason="triton is not installed: torch here is a build without CUDA")
+
 from perception.grid import BevGrid, VoxelGrid
 from perception.ops.canvas import PillarNet, pillar_canvas_reference
+from perception.ops.canvas_triton import pillar_canvas_op
 from perception.ops.voxel_ops import dynamic_voxels, hard_voxels, mean_voxels, pillar_canvas
 from perception.ops.voxels import MeanVoxels, Voxels, mean_voxels_reference
+from perception.ops.voxels_triton import float32_numbers, mean_voxels_op
 from tests.bench.lidar_cloud import street_cloud
 
 NO_GPU = not torch.cuda.is_available()
@@ -137,6 +141,13 @@ def test_no_call_waits_for_the_device(points, net):
         pillar_canvas(points, PILLARS, net)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_the_operators_keep_torchs_rules(points, net):
+    few, frame = points[:2000].contiguous(), float32_numbers(FINE)
+    torch.library.opcheck(mean_voxels_op, (few, None, 1, 5, (FINE.nx, FINE.ny, FINE.nz), frame))
+    ranges = (PILLARS.x_range_m, PILLARS.y_range_m, PILLARS.z_range_m, PILLARS.pillar_size_m)
+    torch.library.opcheck(pillar_canvas_op, (few, None, net.weight, net.scale, net.shift, 1, 1, *ranges))
 
 
 def test_memory_beyond_inputs_and_outputs_stays_under_64_mib(points, net):
