@@ -100,10 +100,9 @@ def test_intrinsics_that_are_not_finite_never_become_a_camera(where):
 
 def test_a_recording_whose_intrinsics_are_not_finite_is_refused_with_its_file(tmp_path):
     """KITTI's text is where a NaN can be written; the other importers build the same CameraModel."""
-    rows = {"P2": ["nan", *"0 600 0 0 700 200 0 0 0 1 0".split()], "R0_rect": "1 0 0 0 1 0 0 0 1".split(),
-            "Tr_velo_to_cam": "0 -1 0 0 0 0 -1 0 1 0 0 0".split()}
-    (tmp_path / "000001.txt").write_text("".join(f"{name}: {' '.join(values)}\n" for name, values in rows.items()))
-    with pytest.raises(InputError, match=r"000001\.txt.*nan"):
+    (tmp_path / "000001.txt").write_text("P2: nan 0 600 0 0 700 200 0 0 0 1 0\nR0_rect: 1 0 0 0 1 0 0 0 1\n"
+                                         "Tr_velo_to_cam: 0 -1 0 0 0 0 -1 0 1 0 0 0\n")
+    with pytest.raises(InputError, match=r"000001\.txt:1: P2 is not finite, expected 12 finite numbers"):
         read_calibration(tmp_path / "000001.txt", (1242, 375))
 
 
