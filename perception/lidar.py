@@ -43,7 +43,7 @@ class PillarEncoder(nn.Module):
             highest = self._highest(describe(points, pillars, self.grid), pillars)
             slotted, iy, ix = pillars.cell.unbind(1)
             place = ((slotted // SLOTS * ny + iy) * nx + ix) * SLOTS + slotted % SLOTS
-            canvas = canvas.index_copy(0, place, highest)
+            canvas.index_copy_(0, place, highest)
         return canvas.view(size, ny, nx, SLOTS * self.channels).permute(0, 3, 1, 2)  # channels last, as convolutions want it
 
     def _highest(self, numbers: Tensor, pillars: Pillars) -> Tensor:

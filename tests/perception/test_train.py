@@ -11,6 +11,7 @@ from data_specs.errors import TrainingDiverged
 from data_specs.objects import ObjectClass
 from perception.augment import without_lidar
 from perception.config import TrainConfig
+from perception.config_file import read_recipe
 from perception.train import learning_rate_at, step, train
 from perception.training_data import batch_of
 from perception.training_losses import LOSS_WEIGHTS, losses_of
@@ -157,3 +158,16 @@ def test_the_detector_learns_one_scene_by_heart():
     for label, center_m in zip(scene.label, scene.boxes.center_m):
         (found,) = best.boxes.center_m[best.label == label]
         assert np.linalg.norm(found - center_m) < 0.6
+
+
+@pytest.mark.slow
+def test_base_trains_a_step():
+    recipe = read_recipe("base")
+    run = new_run(replace(recipe.train, batch=1), recipe.network)
+    scene = scene_with([CAR, PEDESTRIAN], cameras=2)
+    large = np.repeat(np.repeat(scene.images, 8, axis=1), 11, axis=2)
+    stretch = np.array([[11.0], [8.0], [1.0]])
+    scene = replace(scene, images=large, pixels_from_ego=(scene.pixels_from_ego * stretch).astype(np.float32))
+    before = weights_of(run)
+    assert all(np.isfinite(value) for value in step(run, [scene]).values())
+    assert not torch.equal(weights_of(run), before)
