@@ -25,17 +25,19 @@ PICKLE_MAGIC = b"\x80\x02"  # torch's container before
 def load_detector(path: Path, device: str = "auto", dtype: str = "auto") -> ObjectDetector:
     """The detector whose weights the file holds, ready on a device; names of devices and dtypes as in perception.device.
 
-    Raises MissingInput, UnknownFormat for a file of another kind, InputError for damaged or foreign weights.
+    Raises MissingInput, UnknownFormat for a file of another kind, InputError for damaged or foreign weights, OutOfMemory where
+    the device cannot hold the network.
     """
     if not path.is_file():
         raise MissingInput(path, "a file of weights (.safetensors, or mmdetection3d's KITTI PointPillars .pth)")
     with path.open("rb") as file:
         head = file.read(9)
     chosen = chosen_device(device, dtype)
-    if head[:4] == ZIP_MAGIC or head[:2] == PICKLE_MAGIC:
-        return PointPillars(read_checkpoint(path), chosen.name, where=str(path))
-    if head[8:9] == b"{":
-        return ready(load_weights(path), chosen)
+    with out_of_memory_named(str(path)):
+        if head[:4] == ZIP_MAGIC or head[:2] == PICKLE_MAGIC:
+            return PointPillars(read_checkpoint(path), chosen.name, where=str(path))
+        if head[8:9] == b"{":
+            return ready(load_weights(path), chosen)
     raise UnknownFormat(path, f"a file that starts with {head[:4]!r}", "safetensors or a torch checkpoint (.pth)")
 
 
