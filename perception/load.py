@@ -15,6 +15,7 @@ from perception.assemble import build_detector
 from perception.checkpoint import DEFAULT_WEIGHTS, load_weights
 from perception.config_file import read_recipe
 from perception.device import Device, chosen_device, ready
+from perception.device_memory import out_of_memory_named
 from perception.pointpillars import PointPillars
 from perception.stage import ObjectDetector
 
