@@ -14,7 +14,6 @@ from math import log
 
 import torch
 import torch.nn.functional as F
-from scipy.stats import chi2
 from torch import Tensor, nn
 
 from perception.head import Peaks
@@ -27,6 +26,7 @@ PLACE_FACTS = len(RANGE_KNOTS_M) + 3
 TYPICAL_SIGMA = (0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.5, 0.5)  # of ERRORS
 PAIRS = ((0, 1), (7, 8))  # of ERRORS, which are judged together too: places and velocities
 HELD = 0.9
+REGION = {1: 2.705543, 2: 4.605170}  # chi-square's quantile of HELD by dimensions: squared errors within it are held
 QUANTILE_WEIGHT = 8.0  # 0.03 of the share held count as much as a quarter of the mean square
 SOFTNESS = 0.1  # of the quantile loss's bend, in logarithms of squared errors
 MOST_CHANGE = log(50.0)  # of a variance
@@ -109,7 +109,7 @@ def score_facts(peaks: Peaks) -> Tensor:
 
 def variance_loss(log_factor: Tensor, squared: Tensor, dimensions: int, mean_square: float) -> Tensor:
     """Sum over examples of quantile loss and, weighed by `mean_square`, likelihood of squared whitened errors [k], a scalar."""
-    over = squared.clamp(min=1e-9).log() - log(chi2.ppf(HELD, dimensions)) - log_factor
+    over = squared.clamp(min=1e-9).log() - log(REGION[dimensions]) - log_factor
     quantile = HELD * over + SOFTNESS * F.softplus(-over / SOFTNESS)
     likelihood = (squared * torch.exp(-log_factor) / dimensions + log_factor) if mean_square else torch.zeros_like(over)
     return (QUANTILE_WEIGHT * quantile + mean_square * likelihood).sum()
