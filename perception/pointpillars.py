@@ -22,8 +22,9 @@ from perception.checkpoint import require_fit
 from perception.frustum import points_seen
 from perception.grid import BevGrid
 from perception.interop_mmdet3d import boxes_from_mmdet3d
+from perception.ops.hard_voxels import HardVoxels
 from perception.ops.nms import rotated_nms
-from perception.ops.voxelize import HardPillars, hard_pillars
+from perception.ops.voxel_ops import hard_voxels
 from perception.scene import ego_points
 
 BATCH_NORM_EPS = 1e-3
@@ -89,7 +90,7 @@ class PillarEncoder(nn.Module):
         self.grid = grid
         self.pfn_layers = nn.ModuleList([PillarLayer(10, features)])
 
-    def forward(self, pillars: HardPillars) -> Tensor:
+    def forward(self, pillars: HardVoxels) -> Tensor:
         """Features [p, c]."""
         points, count = pillars.points, pillars.count
         mean_m = points[:, :, :3].sum(dim=1, keepdim=True) / count[:, None, None]
@@ -101,9 +102,9 @@ class PillarEncoder(nn.Module):
         return self.pfn_layers[0](rows[filled], torch.nonzero(filled)[:, 0], count < points.shape[1])
 
     def _middle_m(self, cell: Tensor) -> Tensor:
-        """Middles [p, 3] of cells (batch, iy, ix)."""
+        """Middles [p, 3] of cells (batch, iz, iy, ix)."""
         low, size = self.grid.low_m, self.grid.cell_m
-        index = torch.stack([cell[:, 2], cell[:, 1], torch.zeros_like(cell[:, 0])], dim=1).float()
+        index = cell[:, [3, 2, 1]].float()
         scale = torch.tensor(size, device=cell.device)
         return index * scale + torch.tensor([s / 2 + start for s, start in zip(size, low)], device=cell.device)
 
@@ -173,10 +174,10 @@ class PointPillarsNet(nn.Module):
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of points f32[n, 4]: logits [a, classes], corrections [a, 7], direction logits [a, 2]."""
         config = self.config
-        pillars = hard_pillars(points, config.grid, config.max_points, config.max_pillars)
+        pillars = hard_voxels(points, config.grid.voxels, config.max_points, config.max_pillars)
         features = self.voxel_encoder(pillars)
         canvas = features.new_zeros(features.shape[1], config.grid.ny * config.grid.nx)
-        canvas[:, pillars.cell[:, 1] * config.grid.nx + pillars.cell[:, 2]] = features.T
+        canvas[:, pillars.cell[:, 2] * config.grid.nx + pillars.cell[:, 3]] = features.T
         bev = canvas.reshape(1, -1, config.grid.ny, config.grid.nx)
         logits, corrections, direction = self.bbox_head(self.neck(self.backbone(bev)))
         return logits[0], corrections[0], direction[0]

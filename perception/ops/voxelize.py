@@ -1,9 +1,8 @@
-"""Points into pillars, two ways, each as a plain reference and as a fast kernel that equals it bit for bit.
+"""Points into pillars with torch's own operations, for networks that learn: gradients flow through means and maxima.
 
 Dynamic (Zhou et al., End-to-End Multi-View Fusion for 3D Object Detection in LiDAR Point Clouds, CoRL 2019): every point is
-kept. Hard (Lang et al., PointPillars, CVPR 2019): at most `max_points` a pillar and `max_pillars` a cloud, first come, first
-kept, as mmcv's deterministic hard_voxelize does. Points that are NaN, infinite or outside of the grid belong to no pillar.
-All coordinates are float32, so that a point on a border falls to the same pillar everywhere.
+kept. Points that are NaN, infinite or outside of the grid belong to no pillar. All coordinates are float32, so that a point on
+a border falls to the same pillar everywhere. What only detects takes voxel_ops.py.
 """
 from __future__ import annotations
 
@@ -28,18 +27,6 @@ class Pillars:
     def dropped(self) -> int:
         """Points that are not finite or lie outside of the grid."""
         return int((self.pillar_of_point < 0).sum())
-
-
-@dataclass(frozen=True, slots=True)
-class HardPillars:
-    """Pillars in the order in which their first point came, cloud after cloud; what did not fit is counted."""
-
-    points: Tensor  # f32[p, max_points, c], zero where a pillar holds fewer
-    count: Tensor  # i64[p], 1 to max_points
-    cell: Tensor  # i64[p, 3]: batch, iy, ix
-    outside: int  # points that are not finite or lie outside of the grid
-    over_points: int  # points of full pillars
-    over_pillars: int  # points of pillars that came after max_pillars
 
 
 def cell_of_points(xyz_m: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor]:
@@ -93,69 +80,6 @@ def pillar_max(features: Tensor, pillars: Pillars) -> Tensor:
     row = pillars.pillar_of_point[kept][:, None].expand(-1, features.shape[1])
     lowest = features.new_zeros(len(pillars.count), features.shape[1])
     return lowest.scatter_reduce(0, row, features[kept], reduce="amax", include_self=False)
-
-
-def hard_pillars_reference(points: Tensor, grid: BevGrid, max_points: int, max_pillars: int,
-                           batch_id: Tensor | None = None) -> HardPillars:
-    """The contract of `hard_pillars`, point after point."""
-    key, inside = _keys(points, grid, batch_id)
-    cells = grid.nx * grid.ny
-    rows: dict[int, list[int]] = {}
-    pillars_of_cloud: dict[int, int] = {}
-    over_points = over_pillars = 0
-    for i in torch.nonzero(inside)[:, 0].tolist():
-        k = int(key[i])
-        if k not in rows:
-            if pillars_of_cloud.get(k // cells, 0) >= max_pillars:
-                over_pillars += 1
-                continue
-            pillars_of_cloud[k // cells] = pillars_of_cloud.get(k // cells, 0) + 1
-            rows[k] = []
-        if len(rows[k]) < max_points:
-            rows[k].append(i)
-        else:
-            over_points += 1
-    order = sorted(rows, key=lambda k: k // cells)  # stable: keeps the order of arrival inside of a cloud
-    filled = points.new_zeros(len(order), max_points, points.shape[1])
-    for row, k in enumerate(order):
-        filled[row, :len(rows[k])] = points[rows[k]]
-    count = torch.tensor([len(rows[k]) for k in order], dtype=torch.int64, device=points.device)
-    unique = torch.tensor(order, dtype=torch.int64, device=points.device)
-    return HardPillars(filled, count, _cells(unique, grid), int((~inside).sum()), over_points, over_pillars)
-
-
-def hard_pillars(points: Tensor, grid: BevGrid, max_points: int, max_pillars: int,
-                 batch_id: Tensor | None = None) -> HardPillars:
-    """Pillars of points f32[n, c], xyz first, of clouds `batch_id` i64[n]; at most max_points each, max_pillars a cloud."""
-    dynamic = dynamic_pillars(points, grid, batch_id)
-    kept = torch.nonzero(dynamic.pillar_of_point >= 0)[:, 0]
-    pillar = dynamic.pillar_of_point[kept]
-    pillar_in_order, order = torch.sort(pillar, stable=True)
-    starts = torch.cumsum(dynamic.count, 0) - dynamic.count
-    slot = torch.empty_like(pillar)
-    slot[order] = torch.arange(len(pillar), device=pillar.device) - starts[pillar_in_order]
-    row_of_pillar = _rows_by_arrival(order[starts], dynamic.cell[:, 0], max_pillars)
-    row = row_of_pillar[pillar]
-    fits = (row >= 0) & (slot < max_points)
-    arrived = torch.argsort(torch.where(row_of_pillar >= 0, row_of_pillar, len(row_of_pillar)), stable=True)
-    arrived = arrived[: int((row_of_pillar >= 0).sum())]
-    filled = points.new_zeros(len(arrived), max_points, points.shape[1])
-    filled[row[fits], slot[fits]] = points[kept[fits]]
-    return HardPillars(filled, dynamic.count[arrived].clamp(max=max_points), dynamic.cell[arrived], len(points) - len(kept),
-                       int(((row >= 0) & (slot >= max_points)).sum()), int((row < 0).sum()))
-
-
-def _rows_by_arrival(first_point: Tensor, cloud: Tensor, max_pillars: int) -> Tensor:
-    """Output row [p] of each pillar: cloud after cloud, by first point; -1 beyond max_pillars of its cloud."""
-    by_arrival = torch.argsort(first_point)
-    by_cloud = by_arrival[torch.argsort(cloud[by_arrival], stable=True)]
-    pillars_of_cloud = torch.bincount(cloud)
-    starts = torch.cumsum(pillars_of_cloud, 0) - pillars_of_cloud
-    rank = torch.arange(len(cloud), device=cloud.device) - starts[cloud[by_cloud]]
-    kept_before = torch.cumsum(pillars_of_cloud.clamp(max=max_pillars), 0) - pillars_of_cloud.clamp(max=max_pillars)
-    row = torch.empty_like(cloud)
-    row[by_cloud] = torch.where(rank < max_pillars, rank + kept_before[cloud[by_cloud]], -1)
-    return row
 
 
 def _keys(xyz_m: Tensor, grid: BevGrid, batch_id: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from perception.interop_mmdet3d import Mmdet3dDetector
 from perception.load import load_detector, read_checkpoint
 from perception.ops.hard_voxels import hard_voxels_sorted
 from perception.ops.nms import rotated_nms
-from perception.ops.voxelize import hard_pillars
+from perception.ops.voxel_ops import hard_voxels
 from perception.ops.voxels_cpu import hard_voxels_cpu
 from perception.pointpillars import KITTI, PointPillars
 from replay.drive import EGO_SAMPLES, VEHICLE_OBJECTS, Event, MemoryDrive
@@ -156,10 +156,10 @@ def test_hard_pillars_equal_mmcv_bit_for_bit(samples, max_points, max_pillars):
     for sample in samples[:3]:
         points = torch.tensor(np.column_stack([sample.clouds[0].xyz_m, sample.clouds[0].intensity]))
         voxels, coordinates, count = layer(points)
-        pillars = hard_pillars(points, grid, max_points, max_pillars)
+        pillars = hard_voxels(points, grid.voxels, max_points, max_pillars)
         assert torch.equal(pillars.points, voxels)
-        assert torch.equal(pillars.count, count.long())
-        assert torch.equal(pillars.cell[:, 1:], coordinates[:, 1:].long())
+        assert torch.equal(pillars.count, count.int())
+        assert torch.equal(pillars.cell[:, 1:], coordinates.int())
 
 
 @pytest.mark.parametrize(("max_points", "max_voxels"), [(10, 160_000), (2, 700)])

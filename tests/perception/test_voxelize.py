@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -13,8 +13,6 @@ from perception.grid import BevGrid
 from perception.ops.voxelize import (
     dynamic_pillars,
     dynamic_pillars_reference,
-    hard_pillars,
-    hard_pillars_reference,
     pillar_max,
     pillar_mean,
 )
@@ -43,16 +41,6 @@ def test_fast_dynamic_pillars_equal_the_reference(cloud):
     assert_same(dynamic_pillars(points, GRID), dynamic_pillars_reference(points, GRID))
 
 
-@settings(max_examples=60)
-@given(clouds(), st.integers(1, 4), st.integers(1, 6))
-def test_fast_hard_pillars_equal_the_reference(cloud, max_points, max_pillars):
-    points, batch_id = cloud
-    assert_same(hard_pillars(points, GRID, max_points, max_pillars, batch_id),
-                hard_pillars_reference(points, GRID, max_points, max_pillars, batch_id))
-    assert_same(hard_pillars(points, GRID, max_points, max_pillars),
-                hard_pillars_reference(points, GRID, max_points, max_pillars))
-
-
 @given(clouds())
 def test_every_point_is_in_the_pillar_that_covers_it_or_is_counted_as_dropped(cloud):
     points, batch_id = cloud
@@ -63,22 +51,6 @@ def test_every_point_is_in_the_pillar_that_covers_it_or_is_counted_as_dropped(cl
     assert torch.equal(batch, batch_id[kept])
     assert torch.equal(ix, torch.floor((points[kept, 0] + 1.0) / 0.5).long())
     assert torch.equal(iy, torch.floor((points[kept, 1] + 1.5) / 0.5).long())
-
-
-@given(clouds())
-def test_hard_pillars_lose_no_point_uncounted(cloud):
-    points, _ = cloud
-    pillars = hard_pillars(points, GRID, 2, 5)
-    assert int(pillars.count.sum()) + pillars.outside + pillars.over_points + pillars.over_pillars == len(points)
-    assert len(pillars.count) <= 5
-
-
-def test_the_first_points_are_kept_in_the_order_they_came():
-    points = torch.tensor([[0.1, 0.1, 0, 1], [-0.9, 0.1, 0, 2], [0.2, 0.2, 0, 3], [0.3, 0.3, 0, 4], [0.9, 0.9, 0, 5]])
-    pillars = hard_pillars(points, GRID, max_points=2, max_pillars=2)
-    assert pillars.points[:, :, 3].tolist() == [[1, 3], [2, 0]]
-    assert pillars.cell.tolist() == [[0, 3, 2], [0, 3, 0]]
-    assert (pillars.outside, pillars.over_points, pillars.over_pillars) == (0, 1, 1)
 
 
 def test_nan_and_far_points_are_dropped():
@@ -104,7 +76,6 @@ def test_an_empty_cloud_has_no_pillars():
     pillars = dynamic_pillars(torch.zeros(0, 3), GRID)
     assert len(pillars.cell) == 0 and pillars.dropped == 0
     assert pillar_mean(torch.zeros(0, 2), pillars).shape == (0, 2)
-    assert hard_pillars(torch.zeros(0, 4), GRID, 3, 3).points.shape == (0, 3, 4)
 
 
 def test_a_grid_that_does_not_divide_is_refused():
