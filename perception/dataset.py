@@ -162,14 +162,16 @@ def moments_of(events: Iterable[Event]) -> Moments:
 
 def write_drive(drive: Path, moments: Moments, image_hw: tuple[int, int]) -> int:
     """Write the scenes of moments as the folder `drive`, whole or not at all, and say how many; of none there is no folder."""
-    part = Path(mkdtemp(prefix=f"{drive.name}-", suffix=".part", dir=drive.parent))
+    part, count = Path(mkdtemp(prefix=f"{drive.name}-", suffix=".part", dir=drive.parent)), 0
     try:
-        count = 0
         for sample, earlier, truth in moments:
             write_scene(part / f"{count:06d}.npz", scene_of(sample, earlier, truth, image_hw))
             count += 1
-        if count and not drive.is_dir():  # another run may just have put the same drive there
+        if count:
             part.rename(drive)
+    except OSError:
+        if not drive.is_dir():  # if it is, another run has just put the same drive there
+            raise
     finally:
         rmtree(part, ignore_errors=True)
     return count

@@ -84,6 +84,16 @@ def test_each_drive_is_simulated_once_even_by_a_later_run(tmp_path):
     np.testing.assert_allclose(xs, [[10.01, 0.0], [10.01, 1.0], [10.02, 0.0], [10.01, 1.0]], atol=1e-5)
 
 
+def test_a_drive_that_another_run_has_just_put_there_is_taken_as_it_is(tmp_path):
+    def overtaken(scenario, seed, seconds, hz):
+        yield from CountedSimulator()(scenario, seed, seconds, hz)
+        DriveScenes(SHORT, tmp_path, IMAGE_HW, pairs=CountedSimulator()).load(seed, 0)
+
+    scenes = DriveScenes(SHORT, tmp_path, IMAGE_HW, pairs=overtaken)
+    assert scenes.load(1001, 0).label.tolist() == [ObjectClass.CAR]
+    assert [folder.name for folder in scenes.folder.iterdir()] == ["crossing-1001"]
+
+
 def test_a_drive_that_breaks_off_leaves_nothing_that_looks_whole(tmp_path):
     def broken(scenario, seed, seconds, hz):
         yield from CountedSimulator()(scenario, seed, seconds, hz)
