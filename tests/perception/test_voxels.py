@@ -141,6 +141,7 @@ def test_the_canvas_passes_gradcheck_in_float64():
 @pytest.mark.slow
 def test_the_kernels_in_tritons_interpreter_equal_the_references():
     """In a process of its own: the interpreter is chosen when triton is first imported."""
+    pytest.importorskip("triton", reason="triton is not installed: torch here is a build without CUDA")
     done = subprocess.run([sys.executable, "-m", "tests.perception.interpreted"], cwd=ROOT, capture_output=True, text=True,
                           env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
