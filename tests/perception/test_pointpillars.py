@@ -114,7 +114,7 @@ def test_what_is_no_weights_file_is_told(tmp_path, fresh):
     with pytest.raises(InputError, match="no state_dict of tensors"):
         load_detector(path)
     torch.save(fresh, path)
-    with pytest.raises(RoadweaveError, match="device 'tpu', expected auto, cpu or cuda"):
+    with pytest.raises(RoadweaveError, match="device 'tpu', expected auto, cpu, cuda or cuda:N"):
         load_detector(path, "tpu")
     assert load_detector(path, "cpu").name == "pointpillars-kitti"
 
