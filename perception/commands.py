@@ -17,7 +17,7 @@ def perceive(
     drive: Annotated[Path, typer.Argument(help="A drive with sensor data: a folder with a drive.json.")],
     weights: Annotated[Path | None, typer.Option(help="Weights: ours (.safetensors) or mmdetection3d's KITTI PointPillars "
                                                       "(.pth); the network follows. Default: those shipped.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")] = False,
 ) -> None:
     """Detect objects in a drive's sensor data and add them to it as vehicle.objects."""

@@ -56,6 +56,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="the three runs of the shipped networks in one table")
     parser.add_argument("--drives", type=int, default=len(DRIVES), choices=range(1, len(DRIVES) + 1), metavar="N",
                         help="only the first N; five hold every scenario once")
+    parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16"), help="of the networks' convolutions")
     parser.add_argument("--cells", action="store_true", help="also ANEES and 90 %% regions, by class and range")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -67,9 +68,10 @@ def only(sample: Sample, modality: str) -> Sample:
                    images=() if modality == "lidar" else sample.images)
 
 
-def detect_drives(runs: Sequence[Run], drives: Sequence[tuple[str, int]]) -> dict[Run, list[ScoredDrive]]:
+def detect_drives(runs: Sequence[Run], drives: Sequence[tuple[str, int]],
+                  dtype: str = "fp32") -> dict[Run, list[ScoredDrive]]:
     """What every run finds on every drive, beside the truth, in the frame of the ego."""
-    detectors = {run.weights: load_detector(run.weights, "cpu") for run in runs}
+    detectors = {run.weights: load_detector(run.weights, "cpu", dtype) for run in runs}
     scored: dict[Run, list[ScoredDrive]] = {run: [] for run in runs}
     for scenario, seed in progress(drives, "detecting", len(drives)):
         found: dict[Run, list[ObjectList]] = {run: [] for run in runs}
@@ -136,7 +138,7 @@ def main() -> None:
     runs = [Run(chosen.weights, chosen.modality)]
     if chosen.all:
         runs = [Run(NANO, "both"), Run(NANO_LIDAR, "lidar"), Run(NANO, "camera")]
-    scored = detect_drives(runs, DRIVES[:chosen.drives])
+    scored = detect_drives(runs, DRIVES[:chosen.drives], chosen.dtype)
     results = {run: score_drives(drives) for run, drives in scored.items()}
     honesty = {run: consistency(drives) for run, drives in scored.items()} if chosen.cells else {}
     if chosen.json:

@@ -30,7 +30,7 @@ class Oracle:
 @pytest.mark.slow
 def test_every_run_gets_its_sensors_alone_and_the_truth_scores_nearly_one(pairs, monkeypatch):
     oracle = Oracle(pairs)
-    monkeypatch.setattr(bench_accuracy, "load_detector", lambda path, device: oracle)
+    monkeypatch.setattr(bench_accuracy, "load_detector", lambda path, device, dtype: oracle)
     monkeypatch.setattr(bench_accuracy, "held_out_pairs", lambda scenario, seed: pairs)
     runs = [Run(Path("nano.safetensors"), modality) for modality in ("both", "lidar", "camera")]
     scored = detect_drives(runs, [("busy", 2)])
