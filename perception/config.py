@@ -118,7 +118,7 @@ class TrainConfig:
     steps: int = 12000
     batch: int = 4  # scenes a step
     first_drive: int = 1000  # seeds below are held out: 0..99 for tests and the demo, 900..999 for calibration
-    drives: int = 600
+    drives: int = 500
     drives_at_start: int = 60  # the drives that are drawn from grow steadily to all, by a third of the steps
     drive_seconds: float = 20.0
     samples_hz: float = 0.5
