@@ -137,7 +137,7 @@ def main() -> None:
     torch.set_num_threads(1)
     runs = [Run(chosen.weights, chosen.modality)]
     if chosen.all:
-        runs = [Run(NANO, "both"), Run(NANO_LIDAR, "lidar"), Run(NANO, "camera")]
+        runs = [Run(NANO, "both"), Run(NANO_LIDAR if NANO_LIDAR.exists() else NANO, "lidar"), Run(NANO, "camera")]
     scored = detect_drives(runs, DRIVES[:chosen.drives], chosen.dtype)
     results = {run: score_drives(drives) for run, drives in scored.items()}
     honesty = {run: consistency(drives) for run, drives in scored.items()} if chosen.cells else {}

@@ -122,6 +122,7 @@ def test_bfloat16_finds_nearly_the_same_heat():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: no graph was captured")
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
 def test_a_replayed_graph_gives_the_cpus_candidates(dtype):
     detector, batch = seasoned(), collate([SCENE])
