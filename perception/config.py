@@ -62,6 +62,7 @@ class DetectorConfig:
     stage_blocks: tuple[int, ...] = (1, 1, 2)
     feature_channels: int = 48
     head_channels: int = 48
+    tells_velocity: bool = True  # False: objects' velocities stay NaN, since these weights have not learnt them well enough
     memory: bool = False  # the map of the sample before takes part, moved with the ego
 
     def __post_init__(self) -> None:

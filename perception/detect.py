@@ -66,12 +66,16 @@ class CalibratedDetector(nn.Module):
         """Peaks of one scene as objects with calibrated scores and covariances."""
         score = self.calibration.score(peaks).double().numpy()
         covariance, size_sigma = self.calibration.uncertainty(peaks)
+        velocity_mps = peaks.velocity_mps.double().numpy()
+        if not self.config.tells_velocity:
+            covariance[:, 4:, :] = covariance[:, :, 4:] = torch.nan
+            velocity_mps = np.full_like(velocity_mps, np.nan)
         size_m = peaks.size_lwh_m.double()
         boxes = Boxes3D("ego", peaks.center_m.double().numpy(), size_m.numpy(), peaks.yaw_rad.double().numpy())
         label = np.array([int(c) for c in self.network.head.classes], np.uint8)[peaks.label.numpy()]
         return ObjectList.build(boxes, self.name, measured_ns, label, score=score, existence=score.astype(np.float32),
-                                velocity_mps=peaks.velocity_mps.double().numpy(),
-                                covariance=covariance.numpy(), size_sigma_m=(size_m * size_sigma).numpy())
+                                velocity_mps=velocity_mps, covariance=covariance.numpy(),
+                                size_sigma_m=(size_m * size_sigma).numpy())
 
     def _sees(self, scene: Scene) -> bool:
         """Whether a branch of the network has something to look at."""

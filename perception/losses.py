@@ -33,6 +33,17 @@ def box_l1_loss(predicted: Tensor, target: Tensor, scale: Tensor) -> Tensor:
     return (error * scale).sum() / max(len(target), 1)
 
 
+def velocity_loss(predicted: Tensor, target: Tensor, turn_mps: float = 5.0) -> Tensor:
+    """Mean over objects of Huber's loss of velocities [k, 2] in m/s, summed and divided by `turn_mps`; NaN targets are left out.
+
+    Most objects stand. L1 seeks the median, which is standing still wherever a network is not yet sure, and it stays there;
+    squares below `turn_mps` seek the mean, and move with the first doubt.
+    """
+    known = torch.isfinite(target)
+    wanted = torch.where(known, target, predicted)
+    return F.huber_loss(predicted, wanted, reduction="sum", delta=turn_mps) / turn_mps / max(len(target), 1)
+
+
 def beta_nll(residual: Tensor, spread: Tensor, beta: float = 0.5) -> Tensor:
     """Mean over objects of the Gaussian negative log likelihood, its parts weighed by variance to the power of beta; a scalar.
 

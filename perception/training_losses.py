@@ -11,14 +11,14 @@ from perception.batch import collate
 from perception.camera import CameraFeatures
 from perception.config import TrainConfig
 from perception.detect import CalibratedDetector
-from perception.losses import beta_nll, box_l1_loss, depth_loss, gaussian_nll, heatmap_focal_loss, quality_loss
+from perception.losses import beta_nll, box_l1_loss, depth_loss, gaussian_nll, heatmap_focal_loss, quality_loss, velocity_loss
 from perception.precision import half_of
 from perception.ranks import ALONE, Ranks
 from perception.scene import Scene
 from perception.targets import Targets, aligned_overlap, make_targets
 from perception.uncertainty import box_residual
 
-LOSS_WEIGHTS = {"heatmap": 1.0, "box": 0.5, "likelihood": 0.2, "spread": 0.1, "quality": 0.2, "depth": 0.1}
+LOSS_WEIGHTS = {"heatmap": 1.0, "box": 0.5, "velocity": 1.0, "likelihood": 0.2, "spread": 0.1, "quality": 0.2, "depth": 0.1}
 BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.5, 1.5, 0.25, 0.25)  # of BOX_NUMBERS; velocities are large numbers
 
 
@@ -37,7 +37,8 @@ def losses_of(detector: CalibratedDetector, scenes: list[Scene], config: TrainCo
     scene, iy, ix = targets.cell.unbind(1)
     box, spread = maps.box[scene, :, iy, ix], maps.spread[scene, :, iy, ix]
     residual = box_residual(box, targets.box, grid.pillar_size_m)
-    losses = {"heatmap": heatmap_focal_loss(maps.heatmap, targets.heatmap, targets.weight)}
+    losses = {"heatmap": heatmap_focal_loss(maps.heatmap, targets.heatmap, targets.weight),
+              "velocity": velocity_loss(box[:, 8:10], targets.box[:, 8:10])}
     if part_done < config.beta_nll_from:
         losses["box"] = box_l1_loss(box, targets.box, box.new_tensor(BOX_WEIGHTS))
         losses["spread"] = gaussian_nll(residual, spread)

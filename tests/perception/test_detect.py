@@ -209,3 +209,13 @@ def test_every_way_of_running_out_of_memory_is_one_error(error, needed):
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="mat1 and mat2"), out_of_memory_named("nano"):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_weights_that_have_not_learnt_velocity_leave_it_unmeasured():
+    detector = build_detector(replace(TINY, tells_velocity=False)).eval()
+    one = torch.zeros(1, dtype=torch.int64)
+    peaks = Peaks(one, one, torch.full((1,), 0.9), torch.ones(1, 3), torch.ones(1, 3), torch.zeros(1), torch.ones(1, 2),
+                  torch.zeros(1, 10))
+    objects = detector.objects(peaks, 7)
+    assert len(objects) and np.isnan(objects.velocity_mps).all()
+    assert np.isnan(objects.covariance[:, 4:]).all() and np.isfinite(objects.covariance[:, :4, :4]).all()
