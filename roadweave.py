@@ -1,6 +1,7 @@
 """The front door: mounts each floor's commands and composes the one job that spans floors, `demo`."""
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from replay.bus import Bus
     from replay.drive import Event, Importer
     from replay.runner import StageTimes
+
+# Threads that wait by spinning make a network nine times slower where its cores are shared; read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 EXTRA_OF = {"torch": "perception", "torchvision": "perception", "safetensors": "perception", "open3d": "simulate",
             "kafka": "kafka", "streamlit": "dashboards"}
