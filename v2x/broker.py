@@ -323,7 +323,7 @@ def _runs(pid: int, properties: Path) -> bool:
         if os.waitpid(pid, os.WNOHANG)[0] == pid:  # our own child has ended: without this it would stay as a zombie
             return False
     except ChildProcessError:
-        pass
+        pass  # another process started it: whether it runs is told by /proc below
     try:
         return str(properties).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
