@@ -112,3 +112,11 @@ def write_keys(points, batch, frame, shape, batches, key):
     for i in range(len(batch)):
         of_grid = (batch[i] >= 0) & (batch[i] < batches) & (key[i] >= 0)
         key[i] = key[i] + np.int32(batch[i]) * (nx * ny * nz) if of_grid else np.int32(-1)
+
+
+@kernel
+def count_keys(key, count):
+    """Add to count i32[cells] how many of key i32[n] name each cell, or row; -1 names none."""
+    for i in range(len(key)):
+        if key[i] >= 0:
+            count[np.uint32(key[i])] += 1

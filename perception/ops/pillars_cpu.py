@@ -21,6 +21,7 @@ from perception.ops.canvas import PillarNet, reach_m, require_canvas
 from perception.ops.cells_cpu import (
     batch_rows,
     cloud_keys,
+    count_keys,
     frame_of,
     in_parts,
     kernel,
@@ -76,14 +77,6 @@ def sorted_points(cloud: Array, batch: Array, grid: BevGrid, batches: int) -> tu
 
     in_parts(place, parts)
     return starts, together
-
-
-@kernel
-def count_keys(key, count):
-    """Add to count i32[cells] how many of key i32[n] name each cell."""
-    for i in range(len(key)):
-        if key[i] >= 0:
-            count[np.uint32(key[i])] += 1
 
 
 @kernel

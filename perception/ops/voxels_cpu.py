@@ -19,6 +19,7 @@ from perception.ops.cells_cpu import (
     BLOCK,
     batch_rows,
     cloud_keys,
+    count_keys,
     frame_of,
     in_parts,
     kernel,
@@ -48,7 +49,7 @@ def dynamic_voxels_cpu(points: Tensor, grid: VoxelGrid, batch_id: Tensor | None 
     def one(part: int) -> None:
         rows = part_of(len(cloud), part, parts)
         write_rows(key[rows], bits, before, row[rows])
-        count_rows(row[rows], counts[part])
+        count_keys(row[rows], counts[part])
 
     in_parts(one, parts)
     return _voxels(row, voxel_key, counts.sum(axis=0, dtype=np.int32), grid)
@@ -205,14 +206,6 @@ def write_rows(key, bits, before, row):
     """row i32[n] of the voxel of each place i32[n]: used cells before it; -1 of -1."""
     for i in range(len(key)):
         row[i] = row_of(key[i], bits, before) if key[i] >= 0 else -1
-
-
-@kernel
-def count_rows(row, count):
-    """Add to count i32[v] how many of row i32[n] name each voxel."""
-    for i in range(len(row)):
-        if row[i] >= 0:
-            count[np.uint32(row[i])] += 1
 
 
 @kernel
