@@ -16,6 +16,9 @@ from data_specs.errors import SpecError
 from perception.scene import Scene
 
 
+LIDAR_HEIGHT_M = 1.84  # in ego: a beam keeps its elevation as seen from there
+
+
 @dataclass(frozen=True, slots=True)
 class SensorLoss:
     """How often which sensors fail in training, each a chance from 0 to 1."""
@@ -154,7 +157,7 @@ def weather(scene: Scene, rng: np.random.Generator) -> Scene:
                                  else np.zeros(drops)])
         points = np.concatenate([points, false.astype(np.float32)])
     if rng.random() < 0.2 and len(points):
-        elevation = np.arctan2(points[:, 2] - 1.84, np.hypot(points[:, 0], points[:, 1]))
+        elevation = np.arctan2(points[:, 2] - LIDAR_HEIGHT_M, np.hypot(points[:, 0], points[:, 1]))
         lost = np.zeros(len(points), bool)
         for middle in rng.uniform(-0.5, 0.18, rng.integers(1, 5)):
             lost |= np.abs(elevation - middle) < 0.01

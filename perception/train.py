@@ -102,7 +102,7 @@ def keep(run: Run, checkpoint: Path | None) -> None:
 def set_mode(run: Run) -> None:
     """Training mode; once the run settles, from its averaged weights on, with batch norms as they will be when detecting.
 
-    Statistics of two scenes are far from those of the street: a network that never trained without them detects badly.
+    Statistics of a few scenes are far from those of the street: a network that never trained without them detects badly.
     """
     if run.step == settle_step(run.config):
         run.detector.load_state_dict(run.average.state_dict())
