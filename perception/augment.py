@@ -15,7 +15,6 @@ from data_specs.boxes import Boxes3D, wrap_rad
 from data_specs.errors import SpecError
 from perception.scene import Scene
 
-
 LIDAR_HEIGHT_M = 1.84  # in ego: a beam keeps its elevation as seen from there
 
 

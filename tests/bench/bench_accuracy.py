@@ -3,9 +3,10 @@
     python tests/bench/bench_accuracy.py [--weights F] [--modality both|lidar|camera] [--drives 40] [--cells] [--json]
     python tests/bench/bench_accuracy.py --all       (make evaluate-nano)
 
---all scores the shipped network with all sensors, the network trained without cameras (nano-lidar; while none is shipped, the same
-network without its pictures: a column's head says which), and the shipped one without LiDAR, in one table. What counts, see replay/metrics/perception_scores.py; --cells adds how honest the boxes' uncertainty is
-(replay/metrics/consistency.py). The drives take 4 GB in .cache/held-out and a quarter of an hour to simulate, once.
+--all scores the shipped network with all sensors, the network trained without cameras (nano-lidar; while none is shipped, the
+same network without its pictures: a column's head says which), and the shipped one without LiDAR, in one table. What counts, see
+replay/metrics/perception_scores.py; --cells adds how honest the boxes' uncertainty is (replay/metrics/consistency.py). The drives
+take 4 GB in .cache/held-out and a quarter of an hour to simulate, once.
 """
 from __future__ import annotations
 
