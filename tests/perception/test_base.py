@@ -47,7 +47,7 @@ def test_base_is_nuscenes_at_full_size():
     network = read_recipe("base").network
     assert (network.range_m, network.lidar and network.lidar.pillar_size_m) == (54.0, 0.15)
     assert network.camera is not None and network.camera.bottleneck
-    assert (network.camera.image_hw, network.camera.blocks[:3], network.camera.width) == ((256, 704), (3, 4, 6), 64)
+    assert (network.camera.image_hw, network.camera.blocks, network.camera.width) == ((256, 704), (3, 4, 6, 3), 64)
     assert sum(p.numel() for p in build_detector(network).parameters()) > 10_000_000
 
 
