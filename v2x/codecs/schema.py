@@ -7,19 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Literal
 
 ADDITIONS = "..."  # key under which a sequence keeps extension additions that its table does not know
-UNKNOWN_ALTERNATIVE = "unknown"  # followed by its index: a choice's alternative that its table does not know
+UNKNOWN_ALTERNATIVE = "unknown"  # followed by its place among the additions: an alternative or name that is not in the table
+
+
+class _Missing(Enum):
+    MISSING = "no default"
+
+
+MISSING: Final = _Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)
 class Integer:
-    """A whole number low..high, in the unit given; `special` names the values that are no measurement."""
+    """A whole number low..high, in the unit given; `special` names the values that are no measurement.
+
+    Where extensible a newer sender may go outside of low..high (X.691, 13.1).
+    """
 
     low: int
     high: int
     unit: str = ""
     special: Mapping[int, str] = field(default_factory=dict)
+    extensible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +46,14 @@ class NamedInteger:
 
 @dataclass(frozen=True, slots=True)
 class Enumerated:
-    """One of the names; its place in the list goes on the wire."""
+    """One of the names; its place in the list goes on the wire. `additions` are the names behind the extension marker.
+
+    Where extensible an addition that is not known here reads as "unknown<N>", N being its place among the additions.
+    """
 
     names: tuple[str, ...]
+    extensible: bool = False
+    additions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +70,87 @@ class BitString:
 
 
 @dataclass(frozen=True, slots=True)
+class OctetString:
+    """low..high octets, as hex; `high` None: any number, their count is a length determinant."""
+
+    low: int
+    high: int | None
+    extensible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """low..high characters of an alphabet: "ia5" and "visible" take 7 bits each, "numeric" (digits and space) 4 (X.691, 30.5);
+    "utf8" is octets behind a length determinant, whatever its range (X.691, 30.6)."""
+
+    low: int
+    high: int | None
+    alphabet: Literal["ia5", "visible", "numeric", "utf8"] = "ia5"
+    extensible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """Nothing on the wire; None."""
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
-    """A named part of a sequence, or a named alternative of a choice."""
+    """A named part of a sequence, or a named alternative of a choice.
+
+    `default` (of a number, name or truth value) is what an absent part stands for: it is never sent.
+    """
 
     name: str
     kind: Kind
     optional: bool = False
+    default: Any = MISSING
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether a presence bit tells that it is there."""
+        return self.optional or self.default is not MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parts that came together in one version of a sequence, [[ ]] in ASN.1; they stand among the sequence's own parts."""
+
+    name: str
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Named parts in order; where extensible a newer sender may append parts unknown here."""
+    """Named parts in order; where extensible a newer sender may append parts: those known here are the `additions`.
+
+    What is appended beyond these stands as hex (None = absent) in a list under "..."; where a sender announces fewer
+    additions than are known here, their number stands there.
+    """
 
     name: str
     fields: tuple[Field, ...]
     extensible: bool = False
+    additions: tuple[Field | Group, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the alternatives; where extensible a newer sender may pick one unknown here."""
+    """One of the alternatives; where extensible a newer sender may pick another: those known here are the `additions`."""
 
     name: str
     alternatives: tuple[Field, ...]
     extensible: bool = False
+    additions: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceOf:
-    """low..high items of one kind; where extensible a sender may go outside of that range."""
+    """low..high items of one kind; where extensible a sender may go outside of that range. `high` None: any number."""
 
     item: Kind
     low: int
-    high: int
+    high: int | None
     extensible: bool = False
 
 
@@ -101,18 +167,27 @@ class Contained:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A kind with a rule that the wire does not enforce: `fault` says what is wrong with a value, None when nothing is."""
+    """A number (of at most 16 bits), name or truth value with a rule that the wire does not enforce.
+
+    `fault` says what is wrong with a value, None when nothing is.
+    """
 
     kind: Kind
     fault: Callable[[object], tuple[str, str] | None]  # value -> (got, expected)
 
 
-Kind = (Integer | NamedInteger | Enumerated | Boolean | BitString | Sequence | Choice | SequenceOf | Contained | Checked)
+Kind = (Integer | NamedInteger | Enumerated | Boolean | BitString | OctetString | Text | Null | Sequence | Choice | SequenceOf
+        | Contained | Checked)
 
 
 def optional(name: str, kind: Kind) -> Field:
     """A field that may be absent."""
     return Field(name, kind, optional=True)
+
+
+def defaulted(name: str, kind: Kind, default: Any) -> Field:
+    """A field that is absent where it has the value given."""
+    return Field(name, kind, default=default)
 
 
 def bits_for(span: int) -> int:
@@ -123,16 +198,18 @@ def bits_for(span: int) -> int:
 def fixed_width(kind: Kind) -> int | None:
     """Bits that every value of the kind takes; None where that depends on the value."""
     match kind:
-        case Integer(low, high) | NamedInteger(low, high):
+        case Integer(low, high, extensible=False) | NamedInteger(low, high):
             return bits_for(high - low)
-        case Enumerated(names):
+        case Enumerated(names, False):
             return bits_for(len(names) - 1)
+        case Null():
+            return 0
         case Boolean():
             return 1
         case BitString(size, extensible):
             return None if extensible else size
         case Sequence(_, fields, extensible):
-            if extensible or any(part.optional for part in fields):
+            if extensible or any(part.may_be_absent for part in fields):
                 return None
             widths = [fixed_width(part.kind) for part in fields]
             return None if None in widths else sum(width for width in widths if width is not None)
