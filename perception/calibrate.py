@@ -6,7 +6,7 @@ replay/metrics/consistency.py judges: trusted, in range, and of an object that s
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from data_specs.objects import ObjectClass
-from perception.calibration import TRUSTED, score_facts
+from perception.augment import without_lidar
+from perception.calibration import TRUSTED, Calibration, score_facts
 from perception.detect import CalibratedDetector
 from perception.head import Peaks
 from perception.scene import Scene
@@ -23,14 +24,30 @@ from perception.uncertainty import box_residual
 from replay.metrics.detection import RANGE_M
 
 MATCH_M = 2.0
+Seen = tuple[Peaks, Scene]  # what was found in a scene, and its truth
 
 
 def calibrate(detector: CalibratedDetector, scenes: Iterable[Scene]) -> None:
-    """Set the detector's calibration from the scenes; it must be in evaluation mode. Without scenes it stays as it is."""
-    classes, calibration = [int(c) for c in detector.network.head.classes], detector.calibration
-    found = [(detector.peaks(scene), without_sensors(scene)) for scene in scenes]
-    if not found:
-        return
+    """Set the detector's calibration from the scenes; it must be in evaluation mode. Without scenes it stays as it is.
+
+    A detector of both sensors sees every scene a second time without its LiDAR, for the calibration of its cameras alone.
+    """
+    found: list[Seen] = []
+    by_camera: list[Seen] = []
+    for scene in scenes:
+        found.append((detector.peaks(scene), without_sensors(scene)))
+        if detector.camera_calibration is not None and len(scene.images):
+            dark = without_lidar(scene)
+            by_camera.append((detector.peaks(dark), without_sensors(dark)))
+    classes = [int(c) for c in detector.network.head.classes]
+    if found:
+        fit(detector.calibration, found, classes)
+    if by_camera and detector.camera_calibration is not None:
+        fit(detector.camera_calibration, by_camera, classes)
+
+
+def fit(calibration: Calibration, found: Sequence[Seen], classes: list[int]) -> None:
+    """Set one calibration from what was found in scenes, beside their truth."""
     label = torch.cat([peaks.label for peaks, _ in found])
     is_true = torch.cat([match(peaks, scene, classes) >= 0 for peaks, scene in found])
     calibration.fit_scores(label, torch.cat([score_facts(peaks) for peaks, _ in found]), is_true)

@@ -31,6 +31,8 @@ class CalibratedDetector(nn.Module):
         super().__init__()
         self.network, self.config, self.name = network, config, config.name
         self.calibration = Calibration(len(config.classes))
+        both = config.lidar is not None and config.camera is not None
+        self.camera_calibration = Calibration(len(config.classes)) if both else None  # of scenes without a return
         self._last_map = LastMap()
 
     def detect(self, sample: Sample, earlier: Sequence[Sample] = ()) -> ObjectList:
@@ -45,7 +47,7 @@ class CalibratedDetector(nn.Module):
             scene = scene_of(sample, earlier, None, self.config.image_hw)
             if not self._sees(scene):
                 return ObjectList.empty("ego", self.name)
-            found = self.objects(self.peaks(scene, sample), sample.taken_ns)
+            found = self.objects(self.peaks(scene, sample), sample.taken_ns, has_returns=len(scene.points) > 0)
         return found[found.score >= LEAST_SCORE]
 
     @torch.inference_mode()
@@ -62,10 +64,11 @@ class CalibratedDetector(nn.Module):
         require_finite_peaks(peaks, self.name)
         return one_for_each_place(peaks)
 
-    def objects(self, peaks: Peaks, measured_ns: int) -> ObjectList:
-        """Peaks of one scene as objects with calibrated scores and covariances."""
-        score = self.calibration.score(peaks).double().numpy()
-        covariance, size_sigma = self.calibration.uncertainty(peaks)
+    def objects(self, peaks: Peaks, measured_ns: int, has_returns: bool = True) -> ObjectList:
+        """Peaks of one scene, one with LiDAR returns or without, as objects with calibrated scores and covariances."""
+        calibration = self.calibration if has_returns or self.camera_calibration is None else self.camera_calibration
+        score = calibration.score(peaks).double().numpy()
+        covariance, size_sigma = calibration.uncertainty(peaks)
         velocity_mps = peaks.velocity_mps.double().numpy()
         if not self.config.tells_velocity:
             covariance[:, 4:, :] = covariance[:, :, 4:] = torch.nan

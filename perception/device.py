@@ -68,5 +68,5 @@ def ready(detector: CalibratedDetector, device: Device) -> CalibratedDetector:
         network = StaticDetector(with_pillars(folded(detector.network), pillar_canvas_triton), device.name, device.dtype,
                                  device.graph)
     made = CalibratedDetector(network, detector.config).eval()
-    made.calibration = detector.calibration
+    made.calibration, made.camera_calibration = detector.calibration, detector.camera_calibration
     return made

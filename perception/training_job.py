@@ -19,7 +19,7 @@ from perception.training_losses import LOSS_WEIGHTS
 from perception.training_run import Run, new_run, resume_run, write_rows
 from replay.console import progress, say
 
-CALIBRATION_DRIVES = range(900, 950)  # seeds that neither train (1000 and up) nor test (0 to 99)
+CALIBRATION_DRIVES = range(900, 1000)  # seeds that neither train (1000 and up) nor test (0 to 99)
 CALIBRATION_EVERY = 10  # of recorded drives, the first and every tenth after it calibrate and do not train
 
 

@@ -17,7 +17,7 @@ from perception.precision import half_of
 from perception.ranks import ALONE, Ranks
 
 NETWORK = "network."  # what the tensors of CalibratedDetector.network are called in its state
-SCHEDULE = {"steps", "settle_from", "beta_nll_from", "paste_until", "drives", "drives_at_start", "sensor_loss"}  # may change on resuming
+SCHEDULE = {"steps", "settle_from", "beta_nll_from", "paste_until", "drives", "drives_at_start", "sensor_loss"}  # may change
 
 
 @dataclass

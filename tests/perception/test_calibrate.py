@@ -81,9 +81,20 @@ def test_variances_are_fitted_to_the_errors_of_detections_to_be_trusted(monkeypa
     said = iter([peaks_at([(0, 0.9, 5.0 + float(a.cos()) / 2, 2.0 + float(a.sin()) / 2), (0, 0.02, -9.0, 9.0)]) for a in angle])
     detector = build_detector(TINY).eval()
     monkeypatch.setattr(detector, "peaks", lambda scene: next(said))
-    calibrate(detector, [SCENE] * 200)
+    calibrate(detector, [scene_with([(ObjectClass.CAR, 5.0, 2.0, 0.4)], cameras=0)] * 200)
     variance = detector.calibration.uncertainty(peaks_at([(0, 0.9, 5.0, 2.0)]))[0][0].diagonal()[:2]
     assert ((variance > 0.05) & (variance < 0.2)).all()  # from 1; the mean square is 0.125
+
+
+def test_cameras_alone_have_a_calibration_of_their_own(monkeypatch):
+    scene = scene_with([(ObjectClass.CAR, 5.0, 2.0, 0.4)], cameras=4)
+    right, wrong = peaks_at([(0, 0.6, 5.0, 2.0)]), peaks_at([(0, 0.6, -9.0, 9.0)])
+    detector = build_detector(TINY).eval()
+    monkeypatch.setattr(detector, "peaks", lambda scene: wrong if scene.lidar_lost else right)
+    calibrate(detector, [scene] * 100)
+    assert detector.objects(right, 0).score[0] > 0.9
+    assert detector.objects(wrong, 0, has_returns=False).score[0] < 0.1
+    assert detector.objects(right, 0, has_returns=False).score[0] < 0.5
 
 
 def test_without_scenes_everything_stays_as_the_head_says(monkeypatch):
