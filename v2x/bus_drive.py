@@ -26,7 +26,7 @@ from replay.player import Played, Player
 from replay.recorded import open_drive
 from replay.recorder import Recorder, make_way
 from v2x.buses import open_bus
-from v2x.records import BUS_TOPICS, bus_key, from_bus_record, to_bus_record
+from v2x.records import BUS_TOPICS, bus_key, from_bus_record, origin_of, to_bus_record
 
 DRIVE_INFO = "drive.info"
 _LISTEN_S = 0.5  # the longest a recorder waits before it looks at the clock
@@ -42,7 +42,8 @@ class BusSink:
 
     def write(self, event: Event) -> None:
         """Publish an event; SpecError for a topic that does not travel, BusError when the bus is gone."""
-        record = to_bus_record(event, bus_key(self._info, event))
+        key = bus_key(self._info, event)
+        record = to_bus_record(event, key, origin_of(self._info, key))
         self._bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
         self.counts[event.topic] += 1
 

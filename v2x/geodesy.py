@@ -1,10 +1,11 @@
 """WGS84 and local East-North-Up, exactly: through Earth-centred coordinates, without a map projection.
 
 Source: NIMA TR8350.2 (WGS84); B. R. Bowring, "Transformation from spatial to geographical coordinates", Survey Review 23
-(1976), iterated.
+(1976), iterated. Quadkeys: Microsoft, Bing Maps Tile System (2022), "Sample code": TileSystem.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ from data_specs.pose import SE3
 
 SEMI_MAJOR_M = 6_378_137.0
 FLATTENING = 1 / 298.257223563
+QUADKEY_LEVEL = 18  # tiles of 153 m at the equator, 102 m at 48 degrees: about a crossing
+_MERCATOR_LATITUDE_DEG = 85.05112878  # where the square of Web Mercator ends
 _E2 = FLATTENING * (2 - FLATTENING)  # first eccentricity squared
 
 
@@ -39,6 +42,17 @@ def map_from_reference(origin: GeoPoint, position: GeoPoint) -> SE3:
     """
     rotation = _ecef_from_enu(origin).T @ _ecef_from_enu(position)
     return SE3("map", REFERENCE_FRAME, rotation, map_from_geo(origin, [position])[0])
+
+
+def quadkey(point: GeoPoint, level: int = QUADKEY_LEVEL) -> str:
+    """The Web Mercator tile that holds a place: `level` digits 0 to 3, each a quarter of the tile before; poles are clipped."""
+    if not 1 <= level <= 23:
+        raise SpecError(f"quadkey: level {level}, expected 1 to 23")
+    latitude_rad = math.radians(min(max(point.latitude_deg, -_MERCATOR_LATITUDE_DEG), _MERCATOR_LATITUDE_DEG))
+    tiles = 1 << level
+    x = min(int((point.longitude_deg + 180.0) / 360.0 * tiles), tiles - 1)
+    y = min(int((0.5 - math.asinh(math.tan(latitude_rad)) / (2.0 * math.pi)) * tiles), tiles - 1)
+    return "".join(str((x >> bit & 1) + 2 * (y >> bit & 1)) for bit in reversed(range(level)))
 
 
 def _altitude_m(point: GeoPoint) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from data_specs import arrow
 from data_specs.errors import DecodeError, InputError, SpecError
 from data_specs.health import RsuHealth
-from data_specs.messages import Message, RoadsideMessage, StationMessage
+from data_specs.messages import GeoPoint, Header, Message, RoadsideMessage, StationMessage
 from data_specs.objects import ObjectList, Truth
 from data_specs.pose import EgoPose
 from replay.bus import BusRecord
@@ -28,7 +28,9 @@ from replay.drive import (
     DriveInfo,
     Event,
 )
+from v2x.geodesy import quadkey
 
+DEAD_LETTERS = "rsu.dead-letters"  # octets that nobody could read, or that the policy turned away
 ARROW_TOPICS: Mapping[str, type] = {
     VEHICLE_OBJECTS: ObjectList, FUSED_TRACKS: ObjectList, ROADSIDE_OBJECTS: ObjectList,
     EGO_POSES: EgoPose, RSU_HEALTH: RsuHealth, TRUTH: Truth,
@@ -36,13 +38,37 @@ ARROW_TOPICS: Mapping[str, type] = {
 BUS_TOPICS = (*ARROW_TOPICS, ROADSIDE_MESSAGES)
 
 
-def to_bus_record(event: Event, key: str) -> BusRecord:
-    """The record that carries an event; SpecError for a topic that does not travel (sensor data), or another payload type."""
+def message_headers(header: Header, origin: GeoPoint | None = None) -> dict[str, bytes]:
+    """What a record of rsu.messages says beside its octets; `origin`, of its crossing, gives the quadkey.
+
+    messageType, publisherId and quadkey let other programs choose records without decoding them. protocolVersion is the first
+    octet of an ETSI message (TS 102 894-2, ItsPduHeader); the other standards have no version on the wire and no such header.
+    """
+    family, kind, *_ = [*header.wire_format.split("-"), ""]
+    publisher = header.publisher.encode()
+    said = {"publisher": publisher, "wire_format": header.wire_format.encode(), "generated_ns": b"%d" % header.generated_ns,
+            "received_ns": b"%d" % header.received_ns, "messageType": kind.upper().encode(), "publisherId": publisher}
+    if family == "etsi" and header.raw:
+        said["protocolVersion"] = b"%d" % header.raw[0]
+    if origin is not None:
+        said["quadkey"] = quadkey(origin).encode()
+    return said
+
+
+def dead_letter(octets: bytes, reason: str, source: str, received_ns: int, key: str = "") -> BusRecord:
+    """The record of octets that were refused: why, who sent them as far as that is known (publisher or address), and when."""
+    said = {"reason": reason.encode(), "source": source.encode(), "received_ns": b"%d" % received_ns}
+    return BusRecord(DEAD_LETTERS, key, octets, received_ns, said)
+
+
+def to_bus_record(event: Event, key: str, origin: GeoPoint | None = None) -> BusRecord:
+    """The record that carries an event; SpecError for a topic that does not travel (sensor data), or another payload type.
+
+    `origin` is that of the event's crossing (`origin_of`), for the quadkey of a message.
+    """
     if event.topic == ROADSIDE_MESSAGES:
         header = event.payload.header  # type: ignore[union-attr]
-        said = {"publisher": header.publisher.encode(), "wire_format": header.wire_format.encode(),
-                "generated_ns": b"%d" % header.generated_ns, "received_ns": b"%d" % header.received_ns}
-        return BusRecord(event.topic, key, header.raw, event.time_ns, said)
+        return BusRecord(event.topic, key, header.raw, event.time_ns, message_headers(header, origin))
     expected = ARROW_TOPICS.get(event.topic)
     if expected is None:
         raise SpecError(f"topic {event.topic!r} does not travel on the bus, expected one of {', '.join(BUS_TOPICS)}")
@@ -77,6 +103,11 @@ def bus_key(info: DriveInfo, event: Event) -> str:
             if publisher in (rsu.name, rsu.source):
                 return rsu.crossing
     return crossings[0].id if crossings else info.drive_id
+
+
+def origin_of(info: DriveInfo, key: str) -> GeoPoint:
+    """Where the crossing of a key has its origin; the drive's own where the key is no crossing."""
+    return next((crossing.origin for crossing in info.site.crossings if crossing.id == key), info.origin)
 
 
 def _message(record: BusRecord, place: str) -> Message:

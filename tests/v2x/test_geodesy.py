@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from data_specs.errors import SpecError
 from data_specs.messages import GeoPoint
-from v2x.geodesy import geo_from_map, map_from_geo, map_from_reference
+from v2x.geodesy import geo_from_map, map_from_geo, map_from_reference, quadkey
 
 latitudes = st.floats(-89.9, 89.9)
 longitudes = st.floats(-180.0, 180.0)
@@ -58,3 +58,26 @@ def test_the_frame_at_a_reference_position_agrees_with_the_map(origin, place_m, 
 def test_points_that_are_not_finite_are_refused():
     with pytest.raises(SpecError, match="not finite"):
         geo_from_map(GeoPoint(0.0, 0.0, 0.0), np.array([[np.nan, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize(("point", "level", "key"), [
+    (GeoPoint(53.226, -8.965, 0.0), 10, "0313102310"),  # tile 486, 332 of the documentation of mercantile
+    (GeoPoint(-48.9, -22.5, 0.0), 3, "213"),  # tile 3, 5 of the documentation of Bing Maps' tile system
+    (GeoPoint(48.1, 11.5, 0.0), 18, "120230002230112110"),
+    (GeoPoint(0.0, 0.0, 0.0), 3, "300"),
+    (GeoPoint(90.0, 180.0, 0.0), 4, "1111"),
+    (GeoPoint(-90.0, -180.0, 0.0), 4, "2222"),
+])
+def test_a_quadkey_names_the_known_tile(point, level, key):
+    assert quadkey(point, level) == key
+
+
+def test_a_quadkey_of_no_level_is_refused():
+    with pytest.raises(SpecError, match="quadkey: level 0, expected 1 to 23"):
+        quadkey(GeoPoint(0.0, 0.0, 0.0), 0)
+
+
+@given(st.floats(-85.0, 85.0), st.floats(-180.0, 179.999))
+def test_a_quadkey_of_a_coarser_level_is_the_beginning_of_a_finer_one(latitude_deg, longitude_deg):
+    point = GeoPoint(latitude_deg, longitude_deg, 0.0)
+    assert quadkey(point, 18).startswith(quadkey(point, 7))

@@ -29,7 +29,7 @@ from replay.drive import (
 )
 from replay.shift import shifted
 from tests.same import assert_same
-from v2x.records import bus_key, from_bus_record, to_bus_record
+from v2x.records import bus_key, dead_letter, from_bus_record, message_headers, to_bus_record
 from v2x.rsu import RoadsideUnit
 
 TIME_NS = 1_700_000_000_123_456_789
@@ -132,3 +132,22 @@ def test_the_key_of_a_message_is_the_crossing_its_sender_watches():
     assert bus_key(info, Event(TIME_NS, ROADSIDE_MESSAGES, roadside_message())) == "north"
     assert bus_key(info, Event(TIME_NS, VEHICLE_OBJECTS, objects())) == "south"
     assert bus_key(replace(info, site=Site((), ())), Event(TIME_NS, VEHICLE_OBJECTS, objects())) == "d"
+
+
+def test_a_message_says_what_it_is_who_sent_it_and_in_which_tile_without_being_decoded():
+    message = roadside_message()
+    record = to_bus_record(Event(message.header.generated_ns, ROADSIDE_MESSAGES, message), "c", GeoPoint(48.1, 11.5, 520.0))
+    said = {name: record.headers[name] for name in ("messageType", "protocolVersion", "publisherId", "quadkey")}
+    assert said == {"messageType": b"CPM", "protocolVersion": b"2", "publisherId": b"rsu-1", "quadkey": b"120230002230112110"}
+
+
+def test_a_standard_without_a_version_on_the_wire_gets_no_version_header():
+    header = replace(roadside_message().header, wire_format="sae-sdsm")
+    said = message_headers(header)
+    assert said["messageType"] == b"SDSM"
+    assert {"protocolVersion", "quadkey"}.isdisjoint(said)
+
+
+def test_a_dead_letter_keeps_the_octets_and_says_why_who_and_when():
+    assert dead_letter(b"\x02\x0e", "bit 16: ends", "10.0.0.7", 5, "north") == BusRecord(
+        "rsu.dead-letters", "north", b"\x02\x0e", 5, {"reason": b"bit 16: ends", "source": b"10.0.0.7", "received_ns": b"5"})
