@@ -53,7 +53,7 @@ def test_a_form_asked_for_by_name_is_the_only_one_tried():
     octets = bytes.fromhex(vector["uper_hex_listext"])
     assert decode_pdu(octets, f"{WIRE_FORMAT}+list-extension")[0] == vector["value"]
     with pytest.raises(DecodeError):
-        decode_pdu(octets, f"{WIRE_FORMAT}+cdd-2.2.1")
+        decode_pdu(octets, f"{WIRE_FORMAT}-cdd2.4.1")
     with pytest.raises(UnknownFormat, match="form 'etsi-cpm-9'"):
         decode_pdu(octets, "etsi-cpm-9")
 

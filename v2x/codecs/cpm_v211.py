@@ -154,9 +154,9 @@ def message_table(list_extension: bool, cdd_v221: bool) -> Sequence:
 # The plain name is the form of the published text, the one that Roadweave sends.
 FORMS = Forms("CPM", {
     WIRE_FORMAT: message_table(list_extension=False, cdd_v221=False),
-    f"{WIRE_FORMAT}+cdd-2.2.1": message_table(list_extension=False, cdd_v221=True),
+    f"{WIRE_FORMAT}-cdd2.4.1": message_table(list_extension=False, cdd_v221=True),
     f"{WIRE_FORMAT}+list-extension": message_table(list_extension=True, cdd_v221=False),
-    f"{WIRE_FORMAT}+list-extension+cdd-2.2.1": message_table(list_extension=True, cdd_v221=True),
+    f"{WIRE_FORMAT}-cdd2.4.1+list-extension": message_table(list_extension=True, cdd_v221=True),
 })
 
 
