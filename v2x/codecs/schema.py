@@ -63,10 +63,14 @@ class Boolean:
 
 @dataclass(frozen=True, slots=True)
 class BitString:
-    """`size` bits; where extensible a newer sender may send another number of them."""
+    """`size` bits; where extensible a newer sender may send another number of them.
+
+    With `low`, low..`size` bits behind their number (X.691, 16.10); never extensible too.
+    """
 
     size: int
     extensible: bool = False
+    low: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +180,30 @@ class Checked:
     fault: Callable[[object], tuple[str, str] | None]  # value -> (got, expected)
 
 
+@dataclass(frozen=True, slots=True)
+class Triangular:
+    """A bit string of n set bits and what lies below the diagonal of n x n: columns of n-1 down to 1 items.
+
+    `kind` has two fields: a `BitString` and a `SequenceOf` of `SequenceOf` numbers. The wire does not enforce the rule.
+    """
+
+    kind: Sequence
+
+    def fault(self, value: Any) -> tuple[str, str] | None:
+        """(got, expected) of a value that breaks the rule; None where it holds."""
+        bits, columns = (value[part.name] for part in self.kind.fields)
+        count = int(bits["hex"] or "0", 16).bit_count()
+        lengths, expected = [len(column) for column in columns], list(range(count - 1, 0, -1))
+        return None if lengths == expected else (f"columns of {lengths} cells", f"{expected} for {count} components")
+
+
 Kind = (Integer | NamedInteger | Enumerated | Boolean | BitString | OctetString | Text | Null | Sequence | Choice | SequenceOf
-        | Contained | Checked)
+        | Contained | Checked | Triangular)
+
+# Characters of each alphabet that takes a fixed number of bits for each of them (X.691, 30.5).
+ALPHABETS: Mapping[str, str] = {
+    "ia5": "".join(map(chr, range(128))), "visible": "".join(map(chr, range(32, 127))), "numeric": " 0123456789",
+}
 
 
 def optional(name: str, kind: Kind) -> Field:
@@ -195,6 +221,12 @@ def bits_for(span: int) -> int:
     return span.bit_length()
 
 
+def coded_by_place(alphabet: str) -> bool:
+    """Whether a character's place in its alphabet goes on the wire, rather than its code: where codes need more bits."""
+    characters = ALPHABETS[alphabet]
+    return ord(characters[-1]) >= 1 << bits_for(len(characters) - 1)
+
+
 def fixed_width(kind: Kind) -> int | None:
     """Bits that every value of the kind takes; None where that depends on the value."""
     match kind:
@@ -206,8 +238,8 @@ def fixed_width(kind: Kind) -> int | None:
             return 0
         case Boolean():
             return 1
-        case BitString(size, extensible):
-            return None if extensible else size
+        case BitString(size, extensible, low):
+            return None if extensible or low is not None else size
         case Sequence(_, fields, extensible):
             if extensible or any(part.may_be_absent for part in fields):
                 return None
