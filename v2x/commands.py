@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from v2x import gateway_commands
+
 app = typer.Typer(no_args_is_help=True)
+app.registered_commands += gateway_commands.app.registered_commands
 import_app = typer.Typer(no_args_is_help=True)
 broker_app = typer.Typer(no_args_is_help=True, help="A development Kafka on loopback.")
 app.add_typer(broker_app, name="broker")

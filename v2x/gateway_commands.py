@@ -1,0 +1,83 @@
+"""Commands at the edge of the V2X floor: gateway lets messages in, rsu sends them."""
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from v2x.gateway_outlet import Tally
+
+app = typer.Typer(no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
+
+
+@app.command()
+def gateway(site: Annotated[Path, typer.Option(help="The site file: crossings with their policies, and roadside units.")],
+            bus: Annotated[str, typer.Option(help="kafka://host:port[,host:port], or memory: for a trial that only counts.")],
+            listen: Annotated[list[str] | None, typer.Option(help="host:port, repeatable; else ETSI's and the ODE's.")] = None,
+            pcap: Annotated[Path | None, typer.Option(help="Judge this capture instead of listening.")] = None,
+            trust: Annotated[Path | None, typer.Option(help="Folder of certificates to believe.")] = None,
+            workers: Annotated[int, typer.Option(min=1, help="Processes that share the ports.")] = 1,
+            buffer_mib: Annotated[int, typer.Option(min=1, help="Receive buffer to ask the system for, of each socket.")] = 16,
+            seconds: Annotated[float | None, typer.Option(min=0.1, help="How long; not given: until Ctrl-C.")] = None,
+            as_json: Json = False) -> None:
+    """Let V2X messages in: UDP or a capture, checked and signed for, onto the bus; what is refused is counted and kept."""
+    from data_specs.errors import BusError
+    from replay.console import say
+    from v2x.buses import MEMORY
+    from v2x.gateway_run import GatewaySettings, run_capture, run_gateway
+    from v2x.gateway_udp import default_addresses, parse_address
+
+    if bus == MEMORY and seconds is None and pcap is None:
+        raise BusError(f"gateway: {MEMORY} keeps all it is given, expected --seconds with it, or kafka://host:port")
+    addresses = tuple(parse_address(text) for text in listen or ()) or tuple(default_addresses())
+    settings = GatewaySettings(site, bus, addresses, trust, workers, seconds, buffer_mib << 20)
+    if pcap is not None:
+        tally = run_capture(settings, pcap)
+    else:
+        with stopped_by_signals() as stop:
+            tally = run_gateway(settings, stop, lambda now: say(_line(now)))
+    _show(tally, as_json, str(pcap or "UDP"), bus)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a request to end sets; before and after the block they do what they did."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _line(tally: Tally) -> str:
+    refused = ", ".join(f"{count} {reason}" for reason, count in tally.refused.most_common()) or "none"
+    return (f"{tally.received} received, {tally.accepted} accepted, refused: {refused}; kernel drops {_drops(tally)}"
+            + (f"; {tally.undelivered} undelivered" if tally.undelivered else ""))
+
+
+def _show(tally: Tally, as_json: bool, source: str, bus: str) -> None:
+    from replay.console import print_json, print_table
+
+    if as_json:
+        print_json(tally.to_json())
+        return
+    rows: list[tuple[str, Any]] = [("received", tally.received), ("accepted", tally.accepted),
+                                   ("accepted with a checked signature", tally.signed)]
+    rows += [(f"refused: {reason}", count) for reason, count in tally.refused.most_common()]
+    rows += [("kept as dead letters", tally.dead_letters), ("undelivered", tally.undelivered),
+             ("dropped by the kernel", _drops(tally))]
+    print_table(f"{source} to {bus}", ["datagrams", "count"], rows)
+
+
+def _drops(tally: Tally) -> str:
+    return "not told here" if tally.kernel_drops < 0 else str(tally.kernel_drops)

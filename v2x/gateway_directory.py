@@ -1,0 +1,123 @@
+"""Who the site file knows, and which crossing a message belongs to.
+
+A unit is named by its certificate, its GeoNetworking address (16 hex digits, or the 12 of the MAC address in it) or the IP
+address that its datagrams come from, with a port or without; never by the station id that it says.
+"""
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from data_specs.errors import MissingInput
+from data_specs.messages import GeoPoint
+from data_specs.site import Crossing, Rsu, Site
+from v2x.geodesy import map_from_geo
+
+STRICTNESS = ("off", "preferred", "required")
+_MAC_DIGITS = 12
+_REACH_DEG = 0.1  # about 11 km: a crossing farther from a place than this is not looked at
+
+
+class Directory:
+    """The site's units and crossings, ready to be asked for each message."""
+
+    def __init__(self, site: Site) -> None:
+        self._crossings = {crossing.id: crossing for crossing in site.crossings}
+        self._by_name: dict[str, Rsu] = {}
+        for rsu in site.rsus:
+            for name in (rsu.name, _spelled(rsu.source), rsu.certificate.lower()):
+                if name:
+                    self._by_name[name] = rsu
+        policies = {crossing.policy for crossing in site.crossings}
+        self.strictest = strictest(policies)
+        self.laxest = min(policies, key=STRICTNESS.index, default="off")
+
+    def unit(self, *names: str) -> Rsu | None:
+        """The unit that goes by the first of these names that is known."""
+        for name in names:
+            rsu = self._by_name.get(name)
+            if rsu is None and len(name) == 16:
+                rsu = self._by_name.get(name[-_MAC_DIGITS:])
+            if rsu is not None:
+                return rsu
+        return None
+
+    def crossing_at(self, place: GeoPoint | None) -> Crossing | None:
+        """The crossing whose polygon holds a place; None where none does, or the place is not known."""
+        if place is None:
+            return None
+        for crossing in self._crossings.values():
+            origin = crossing.origin
+            if abs(origin.latitude_deg - place.latitude_deg) > _REACH_DEG or (
+                    abs(origin.longitude_deg - place.longitude_deg) > 2 * _REACH_DEG):
+                continue
+            if holds(crossing.polygon_m, map_from_geo(origin, [place])[0, :2]):
+                return crossing
+        return None
+
+    def crossing_of(self, rsu: Rsu | None, place: GeoPoint | None) -> tuple[Crossing | None, str]:
+        """The crossing a message belongs to, its sender's before its place's, and the policy that counts.
+
+        The policy is the stricter of both: a name of a unit at a crossing without a policy opens no door at another one.
+        """
+        own = None if rsu is None else self._crossings[rsu.crossing]
+        there = self.crossing_at(place)
+        policies = [crossing.policy for crossing in (own, there) if crossing is not None]
+        return own or there, strictest(policies)
+
+
+def with_digests(site: Site, folder: Path) -> Site:
+    """The site with each certificate, where it is a path (from `folder`, the site file's), as the digest that names its owner.
+
+    The digest is the HashedId8 of IEEE 1609.2, 6.3.26: the last eight octets of the SHA-256 of the certificate's encoding, as
+    16 hex digits. MissingInput for a certificate that is not there.
+    """
+    return replace(site, rsus=tuple(replace(rsu, certificate=_digest(rsu.certificate, folder)) for rsu in site.rsus))
+
+
+def _digest(certificate: str, folder: Path) -> str:
+    if not certificate or re.fullmatch("[0-9a-fA-F]{16}", certificate):
+        return certificate.lower()
+    path = folder / certificate
+    if not path.is_file():
+        raise MissingInput(path, "a certificate, as the site file says")
+    return sha256(path.read_bytes()).digest()[-8:].hex()
+
+
+def strictest(policies: Iterable[str]) -> str:
+    """The strictest of some policies; "off" where there is none."""
+    return max(policies, key=STRICTNESS.index, default="off")
+
+
+def holds(polygon_m: np.ndarray, point_m: np.ndarray) -> bool:
+    """Whether a polygon [n, 2] holds a point [2]: a ray to the East crosses its sides an odd number of times."""
+    ahead, (x, y) = np.roll(polygon_m, -1, axis=0), point_m
+    spans = (polygon_m[:, 1] > y) != (ahead[:, 1] > y)
+    start, end = polygon_m[spans], ahead[spans]
+    at_x = start[:, 0] + (y - start[:, 1]) / (end[:, 1] - start[:, 1]) * (end[:, 0] - start[:, 0])
+    return bool(np.count_nonzero(at_x > x) % 2)
+
+
+def host_and_port(host: str, port: int) -> str:
+    """How a datagram's sender is written: 192.0.2.7:4000, [2001:db8::7]:4000."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def host_of(source: str) -> str:
+    """The host of an address as `host_and_port` writes it."""
+    return source.rpartition(":")[0].strip("[]")
+
+
+def _spelled(source: str) -> str:
+    """A site file's source as senders are looked up: hex digits in lower case, an IPv6 address in its shortest form."""
+    source = source.strip().lower()
+    try:
+        return str(ipaddress.ip_address(source.strip("[]")))
+    except ValueError:
+        return source
