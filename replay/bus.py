@@ -24,7 +24,13 @@ class BusRecord:
 
 
 class Subscription(Protocol):
-    """A reader's place in its topics."""
+    """A reader's place in its topics.
+
+    `generation` grows each time the reader is given its places, at first or anew (another member came or went): what is
+    polled from then on follows from those places, not from what was polled before.
+    """
+
+    generation: int
 
     def poll(self, timeout_s: float = 0.0, max_records: int = 500) -> list[BusRecord]:
         """What has come since the last poll, waiting up to `timeout_s` for a first record; BusError when the bus is gone."""
@@ -32,6 +38,10 @@ class Subscription(Protocol):
 
     def commit(self) -> None:
         """Say that all polled so far is dealt with: a restarted member of the group goes on behind it."""
+        ...
+
+    def behind(self) -> int:
+        """How many records have come that were not polled yet, as far as is known."""
         ...
 
     def close(self) -> None: ...
@@ -48,8 +58,16 @@ class Bus(Protocol):
         """Return once everything published is acknowledged; BusError if that takes longer."""
         ...
 
-    def subscribe(self, topics: Sequence[str], *, group: str | None = None, from_start: bool = True) -> Subscription:
-        """Read topics: all of them for one member without a group, shared and committed within a group."""
+    def subscribe(self, topics: Sequence[str], *, group: str | None = None, from_start: bool = True,
+                  rewind_ns: int = 0) -> Subscription:
+        """Read topics: all of them for one member without a group, shared and committed within a group.
+
+        A member that takes places over begins `rewind_ns` of record time before what was committed there.
+        """
+        ...
+
+    def tail(self, topics: Sequence[str], span_ns: int) -> list[BusRecord]:
+        """The last records of topics: those of the last `span_ns` of record time in each partition, and perhaps some more."""
         ...
 
     def close(self) -> None: ...
@@ -75,8 +93,13 @@ class MemoryBus:
     def flush(self, timeout_s: float = 10.0) -> None:
         return None
 
-    def subscribe(self, topics: Sequence[str], *, group: str | None = None, from_start: bool = True) -> Subscription:
-        return _MemorySubscription(self, tuple(topics), group, from_start)
+    def subscribe(self, topics: Sequence[str], *, group: str | None = None, from_start: bool = True,
+                  rewind_ns: int = 0) -> Subscription:
+        return _MemorySubscription(self, tuple(topics), group, from_start, rewind_ns)
+
+    def tail(self, topics: Sequence[str], span_ns: int) -> list[BusRecord]:
+        with self._arrived:
+            return [record for topic in topics for record in self._logs[topic][_rewound(self._logs[topic], None, span_ns):]]
 
     def close(self) -> None:
         with self._arrived:
@@ -85,11 +108,13 @@ class MemoryBus:
 
 
 class _MemorySubscription:
-    def __init__(self, bus: MemoryBus, topics: tuple[str, ...], group: str | None, from_start: bool) -> None:
+    def __init__(self, bus: MemoryBus, topics: tuple[str, ...], group: str | None, from_start: bool, rewind_ns: int) -> None:
         self._bus, self._group = bus, group
+        self.generation = 1
         with bus._arrived:
             self._next = {
-                topic: bus._committed.get((group or "", topic), 0 if from_start else len(bus._logs[topic])) for topic in topics
+                topic: _rewound(bus._logs[topic], bus._committed[group or "", topic], rewind_ns)
+                if (group or "", topic) in bus._committed else 0 if from_start else len(bus._logs[topic]) for topic in topics
             }
 
     def poll(self, timeout_s: float = 0.0, max_records: int = 500) -> list[BusRecord]:
@@ -110,8 +135,21 @@ class _MemorySubscription:
             with self._bus._arrived:
                 self._bus._committed.update({(self._group, topic): place for topic, place in self._next.items()})
 
+    def behind(self) -> int:
+        with self._bus._arrived:
+            return sum(len(self._bus._logs[topic]) - place for topic, place in self._next.items())
+
     def close(self) -> None:
         return None
 
     def _waiting(self) -> bool:
         return any(len(self._bus._logs[topic]) > place for topic, place in self._next.items())
+
+
+def _rewound(log: Sequence[BusRecord], place: int | None, span_ns: int) -> int:
+    """The first of the records before `place` (None: the log's end) that are within `span_ns` of the last of them."""
+    place = len(log) if place is None else place
+    horizon_ns = log[place - 1].time_ns - span_ns if place else 0
+    while place > 0 and log[place - 1].time_ns > horizon_ns:
+        place -= 1
+    return place

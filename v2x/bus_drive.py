@@ -27,8 +27,8 @@ from replay.recorded import open_drive
 from replay.recorder import Recorder, make_way
 from v2x.buses import open_bus
 from v2x.records import BUS_TOPICS, bus_key, from_bus_record, origin_of, to_bus_record
+from v2x.topics import DRIVE_INFO
 
-DRIVE_INFO = "drive.info"
 _LISTEN_S = 0.5  # the longest a recorder waits before it looks at the clock
 
 

@@ -14,7 +14,8 @@ from data_specs.errors import BusError, MissingExtra
 from tests.v2x.test_buses import read
 from v2x.broker import DevelopmentBroker, free_ports
 from v2x.broker_jars import what_is_missing
-from v2x.kafka import KafkaBus, broker_trouble
+from v2x.kafka import KafkaBus
+from v2x.kafka_contact import broker_trouble
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_missing_client_names_the_extra(monkeypatch):
 
 
 def test_the_clients_own_warnings_are_not_our_errors():
-    code = "from v2x.kafka import _client; _client()"
+    code = "from v2x.kafka_client import _client; _client()"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True).returncode == 0
 
 
@@ -207,7 +208,7 @@ def test_three_nodes_lose_and_double_nothing_when_the_leader_is_killed(topic):
         leader = bus._producer._metadata.leader_for_partition
         bus.publish(topic, b"0", key="k", time_ns=0)
         bus.flush()
-        node = leader(bus._kafka.TopicPartition(topic, 0))
+        node = leader(bus._connection.kafka.TopicPartition(topic, 0))
         for i in range(1, 600):
             if i == 200:
                 cluster.kill(node)
