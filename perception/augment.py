@@ -22,10 +22,10 @@ LIDAR_HEIGHT_M = 1.84  # in ego: a beam keeps its elevation as seen from there
 class SensorLoss:
     """How often which sensors fail in training, each a chance from 0 to 1."""
 
-    no_lidar: float = 0.15
-    no_cameras: float = 0.2
+    no_lidar: float = 0.25
+    no_cameras: float = 0.15
     one_camera: float = 0.15  # of those that still have pictures: a camera or more is lost, but not all
-    no_history: float = 0.08  # the first sweep after a start
+    no_history: float = 0.05  # the first sweep after a start
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.no_lidar + self.no_cameras <= 1.0:

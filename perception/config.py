@@ -116,7 +116,7 @@ class TrainConfig:
     """One training run; everything random follows from `seed`."""
 
     seed: int = 0
-    steps: int = 12000
+    steps: int = 9500
     batch: int = 4  # scenes a step
     first_drive: int = 1000  # seeds below are held out: 0..99 for tests and the demo, 900..999 for calibration
     drives: int = 500
