@@ -31,6 +31,16 @@ def its_ms_from_unix_ns(unix_ns: int) -> int:
     return (unix_ns - ITS_EPOCH_NS + bisect_right(_LEAP_NS, unix_ns) * NS_PER_S) // NS_PER_MS
 
 
+def its_ms_near(low_bits: int, near_ns: int) -> int:
+    """The ITS timestamp nearest to Unix nanoseconds among those that end in these 16 bits (CAM's generationDeltaTime).
+
+    Right as long as the sender's clock and the time of arrival differ by less than 32.768 s, either way.
+    """
+    near_ms = its_ms_from_unix_ns(near_ns)
+    ahead_ms = (low_bits - near_ms) % 65_536
+    return near_ms + ahead_ms - (65_536 if ahead_ms >= 32_768 else 0)
+
+
 def seconds(ns: int) -> float:
     """Nanoseconds as seconds, for showing and for small differences (never for absolute times: f64 holds 200 ns there)."""
     return ns / NS_PER_S
