@@ -207,11 +207,12 @@ def vru_choice(enumerated: bool) -> Choice:
 def pdu_header(protocol_version: int, message_id: int) -> Sequence:
     """ItsPduHeader of one message type: the two numbers are restrictions that do not shorten their fields."""
     return Sequence("ItsPduHeader", (
-        Field("protocolVersion", Checked(OCTET, _only(protocol_version))),
-        Field("messageId", Checked(OCTET, _only(message_id))),
+        Field("protocolVersion", Checked(OCTET, only(protocol_version))),
+        Field("messageId", Checked(OCTET, only(message_id))),
         Field("stationId", Integer(0, 4_294_967_295)),
     ))
 
 
-def _only(number: int) -> Callable[[object], tuple[str, str] | None]:
+def only(number: int) -> Callable[[object], tuple[str, str] | None]:
+    """The rule of a field that has this value in every message of its type."""
     return lambda value: None if value == number else (f"value {value}", str(number))
