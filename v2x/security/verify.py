@@ -1,10 +1,51 @@
-"""Opens signed messages and says who sent them, or refuses them with a reason."""
+"""Opens signed messages and says who sent them, or refuses them with a reason.
+
+Source: IEEE Std 1609.2-2022, 5.2 (when signed data is valid) and 6.3 (its layout); ETSI TS 103 097 V2.1.1, 5.2 (generationTime
+always, one certificate or its digest) and 7.1 (CAM, DENM). Checks go from cheap to dear: layout, age, signer, validity,
+revocation, application, place, replay, and the signature last, since nothing else takes as long.
+"""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
 
+from data_specs.clock import NS_PER_S, unix_ns_from_its_ms
+from data_specs.errors import SpecError
 from data_specs.messages import GeoPoint
+from data_specs.site import POLICIES
+from v2x.codecs.geonet import ForeignPacket, unsigned
+from v2x.security.chains import Chain, KnownChains
+from v2x.security.ecdsa import compressed, signature_holds, signed_hash
+from v2x.security.errors import SignatureRefused, refusing
+from v2x.security.oer import OCTETS
+from v2x.security.oer_read import reader
+from v2x.security.oer_write import writer
+from v2x.security.psids import DENM
 from v2x.security.store import TrustStore
+from v2x.security.tables import DATA, LATITUDE, LONGITUDE, TO_BE_SIGNED_DATA
+from v2x.security.window import ReplayWindow
+
+_NO_VERDICT = ("unsupported", "unknown-signer")  # reasons that say nothing against a message
+_read = reader(DATA, "signed message")
+_write_signed_part = writer(TO_BE_SIGNED_DATA, "tbsData")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How old a message may be, and how much is remembered."""
+
+    stale_after_ns: int = 2 * NS_PER_S
+    stale_after_ns_of: Mapping[int, int] = field(default_factory=lambda: {DENM: 600 * NS_PER_S})  # by psid: warnings are repeated
+    future_after_ns: int = NS_PER_S // 2  # how far a sender's clock may be ahead
+    certificates: int = 4096  # learned from messages
+    signers: int = 1024  # whose messages are remembered
+    messages: int = 4096  # remembered of each signer
+
+    def stale_ns(self, psid: int) -> int:
+        """Age from which a message of the application is stale."""
+        return self.stale_after_ns_of.get(psid, self.stale_after_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,22 +54,170 @@ class Opened:
 
     payload: bytes  # what was signed: a facility message, or a GeoNetworking packet from its common header on
     publisher: str  # HashedId8 of the signing certificate, 16 hex digits; "" = not signed, or not checked
-    psid: int  # the application that the sender claims; -1 = not said
-    generated_ns: int  # Unix ns by the sender's clock; -1 = not said
+    psid: int  # the application that it was signed for; -1 = not checked
+    generated_ns: int  # Unix ns by the sender's clock; -1 = not checked
     signed: bool  # a signature was there and holds
 
 
 class Verifier:
     """Opens the messages of one crossing; keeps the certificates and the messages it has seen, both bounded."""
 
-    def __init__(self, trust: TrustStore, policy: str = "required", place: GeoPoint | None = None) -> None:
-        """`policy`: required | preferred | off (data_specs.site); `place`: where messages without a place of their own come from."""
-        raise NotImplementedError
+    def __init__(self, trust: TrustStore, policy: str = "required", place: GeoPoint | None = None,
+                 countries: frozenset[int] = frozenset(), limits: Limits | None = None) -> None:
+        """Start from a trust store.
+
+        `policy` (data_specs.site): required; preferred: what is unsigned, or cannot be judged, passes as unsigned; off: nothing
+        is checked. `place`: where messages come from that say no place themselves, the crossing; `countries`: the UN M49 numbers
+        of all that it lies in.
+        """
+        if policy not in POLICIES:
+            raise SpecError(f"policy: {policy!r}, expected one of {', '.join(POLICIES)}")
+        self._policy, self._place, self._countries = policy, place, countries
+        self._limits = limits or Limits()
+        self._revoked = trust.revoked
+        self._chains = KnownChains(trust.authorities, trust.units, self._limits.certificates)
+        self._window = ReplayWindow(self._limits.messages, self._limits.signers)
+        self._fits_here: dict[bytes, bool] = {}
 
     def open(self, octets: bytes, received_ns: int) -> Opened:
-        """Ieee1609Dot2Data (03 81 signed, 03 80 unsecured) opened; SignatureRefused with its reason."""
-        raise NotImplementedError
+        """Ieee1609Dot2Data (03 81 signed, 03 80 unsecured) opened; SignatureRefused with its reason.
+
+        `received_ns`: Unix ns of the receiver's clock, which may run backwards.
+        """
+        if self._policy == "off":
+            return _unchecked(octets)
+        try:
+            return self._open(octets, received_ns)
+        except SignatureRefused as refused:
+            if self._policy == "required" or refused.reason not in _NO_VERDICT:
+                raise
+            return _unchecked(octets)
 
     def open_bare(self, payload: bytes) -> Opened:
         """A message that came without an envelope: passes unless signatures are required; SignatureRefused("unsigned")."""
-        raise NotImplementedError
+        if self._policy == "required":
+            raise SignatureRefused("unsigned", "no signature", "one: this crossing requires it")
+        return Opened(payload, "", -1, -1, signed=False)
+
+    def _open(self, octets: bytes, received_ns: int) -> Opened:
+        kind, content = _parsed(octets)
+        if kind == "unsecuredData":
+            return self.open_bare(content)
+        body = content["tbsData"]
+        payload, psid, generated_ns = _claims(content)
+        self._require_fresh(body["headerInfo"], generated_ns, received_ns)
+        chain = self._signer(*content["signer"])
+        self._require_entitled(chain, body["headerInfo"], generated_ns)
+        signer, data_hash = chain.certificate, sha256(_signed_octets(body)).digest()
+        if self._window.knows(signer.hash, generated_ns, data_hash):
+            raise SignatureRefused("replayed", f"a message of {signer} that was seen before", "a new one")
+        if not signature_holds(signer.key, content["signature"], signed_hash(data_hash, signer.hash)):
+            raise SignatureRefused("bad-signature", f"a signature that is not {signer}'s over this message", "its own")
+        self._window.remember(signer.hash, generated_ns, data_hash, received_ns - self._limits.stale_ns(psid))
+        self._learn(body["headerInfo"])
+        return Opened(payload, signer.hashed_id8.hex(), psid, generated_ns, signed=True)
+
+    def _signer(self, kind: str, content: Any) -> Chain:
+        match kind:
+            case "digest":
+                return self._chains.by_digest(content)
+            case "certificate":
+                return self._chains.by_certificates(content)
+            case _:
+                raise SignatureRefused("unknown-signer", "a message that vouches for itself", "a certificate or its digest")
+
+    def _require_fresh(self, header: dict[str, Any], generated_ns: int, received_ns: int) -> None:
+        age_ns, stale_ns = received_ns - generated_ns, self._limits.stale_ns(header["psid"])
+        if age_ns > stale_ns:
+            raise SignatureRefused("stale", f"{age_ns / NS_PER_S:.3f} s old", f"at most {stale_ns / NS_PER_S:g} s")
+        if -age_ns > self._limits.future_after_ns:
+            raise SignatureRefused("future", f"{-age_ns / NS_PER_S:.3f} s ahead of this clock",
+                                   f"at most {self._limits.future_after_ns / NS_PER_S:g} s")
+        if "expiryTime" in header and received_ns > _unix_ns(header["expiryTime"]):
+            raise SignatureRefused("stale", "a message past its own expiryTime", "one before it")
+
+    def _require_entitled(self, chain: Chain, header: dict[str, Any], generated_ns: int) -> None:
+        """The chain is valid then, not revoked, and may sign for this application at this place."""
+        if generated_ns >= chain.end_ns:
+            raise SignatureRefused("expired", f"{chain.certificate} or an authority above, "
+                                   f"{(generated_ns - chain.end_ns) / NS_PER_S:.0f} s past its validity", "a valid one")
+        if generated_ns < chain.start_ns:
+            raise SignatureRefused("not-yet-valid", f"{chain.certificate} or an authority above, "
+                                   f"{(chain.start_ns - generated_ns) / NS_PER_S:.0f} s before its validity", "a valid one")
+        if not chain.ids.isdisjoint(self._revoked):
+            raise SignatureRefused("revoked", f"{chain.certificate}, revoked itself or by an authority above", "one that is not")
+        if header["psid"] not in chain.psids:
+            raise SignatureRefused("wrong-psid", f"psid {header['psid']}, signed by {chain.certificate}",
+                                   f"one it may sign for: {', '.join(map(str, sorted(chain.psids))) or 'none'}")
+        if not self._in_region(chain, header.get("generationLocation")):
+            raise SignatureRefused("outside-region", f"a message of {chain.certificate} from outside its region, or from nowhere",
+                                   "a place inside")
+
+    def _in_region(self, chain: Chain, location: dict[str, int] | None) -> bool:
+        """Whether where the message was made, or else the crossing, lies in the regions of the chain; true where it has none."""
+        if location is not None and location["latitude"] < LATITUDE.high and location["longitude"] < LONGITUDE.high:
+            place = GeoPoint(location["latitude"] * 1e-7, location["longitude"] * 1e-7, 0.0)
+            return chain.holds_at(place, self._countries)
+        known = self._fits_here.get(chain.certificate.hash)
+        if known is None:
+            known = all(c.region is None for c in chain.all) or (
+                self._place is not None and chain.holds_at(self._place, self._countries))
+            if len(self._fits_here) > self._limits.certificates:
+                self._fits_here.clear()
+            self._fits_here[chain.certificate.hash] = known
+        return known
+
+    def _learn(self, header: dict[str, Any]) -> None:
+        """Note the authority's certificate that a peer asked for and this message brings (TS 103 097, 7.1.1)."""
+        if "requestedCertificate" not in header:
+            return
+        try:
+            self._chains.learn_authority(header["requestedCertificate"])
+        except SignatureRefused:
+            return  # one that no known authority issued helps nobody here; the message itself is as good as before
+
+
+def _parsed(octets: bytes) -> tuple[str, Any]:
+    """The content of Ieee1609Dot2Data; SignatureRefused (malformed, unsupported)."""
+    with refusing("message"):
+        return _read(octets)["content"]
+
+
+def _claims(content: dict[str, Any]) -> tuple[bytes, int, int]:
+    """Payload, application and time of generation of signed data; SignatureRefused for forms that are not read here."""
+    payload, header = content["tbsData"]["payload"], content["tbsData"]["headerInfo"]
+    if content["hashId"] != "sha256":
+        raise SignatureRefused("unsupported", f"hash {content['hashId']}", "sha256")
+    if "data" not in payload or "omitted" in payload or "extDataHash" in payload:
+        raise SignatureRefused("unsupported", "a signature over data that are elsewhere", "the signed data inside")
+    if "pduFunctionalType" in header:
+        raise SignatureRefused("unsupported", f"pduFunctionalType {header['pduFunctionalType']}", "a message for an application")
+    if "generationTime" not in header:
+        raise SignatureRefused("malformed", "no generationTime", "one (TS 103 097, 5.2)")
+    if header["generationTime"] >= header.get("expiryTime", 2**64):
+        raise SignatureRefused("malformed", "an expiryTime before the generationTime", "one after it")
+    return payload["data"]["content"][1], header["psid"], _unix_ns(header["generationTime"])
+
+
+def _unix_ns(time64: int) -> int:
+    """Unix nanoseconds of a Time64: TAI microseconds since 2004."""
+    milliseconds, microseconds = divmod(time64, 1000)
+    return unix_ns_from_its_ms(milliseconds) + microseconds * 1000
+
+
+def _signed_octets(body: dict[str, Any]) -> bytes:
+    """ToBeSignedData in its canonical form: an uncompressed key in its header is compressed (6.3.9)."""
+    kind, key = body["headerInfo"].get("encryptionKey", ("", None))
+    if kind != "public" or key["publicKey"][1][0] != "uncompressedP256":
+        return body[OCTETS]
+    curve, point = key["publicKey"]
+    header = body["headerInfo"] | {"encryptionKey": ("public", key | {"publicKey": (curve, compressed(point))})}
+    return _write_signed_part(body | {"headerInfo": header})
+
+
+def _unchecked(octets: bytes) -> Opened:
+    """What lies in an envelope whose signature does not matter."""
+    try:
+        return Opened(unsigned(octets), "", -1, -1, signed=False)
+    except ForeignPacket as error:
+        raise SignatureRefused("malformed", error.reason, "unsecured or signed data") from error
