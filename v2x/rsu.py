@@ -1,6 +1,7 @@
-"""A simulated roadside unit: what its sensor found becomes CPM octets, and only what the octets say goes on.
+"""A simulated roadside unit: what its sensor found becomes CPM or SDSM octets, and only what the octets say goes on.
 
-It keeps the size limit of one radio packet: more objects than fit go out as several messages of one generation time.
+It keeps the size limit of one radio packet: more objects than fit go out as several messages of one generation time. CPMs say
+that they are segments of one whole; an SDSM has no word for that, so each stands for itself.
 """
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _REGION_CORNERS = 16  # the most that a polygon of the standard has
 class RoadsideUnit:
     """Stage: rsu.<name>.objects in, rsu.messages out. The unit's pose and the map's origin are surveyed, so exact here."""
 
-    def __init__(self, rsu: Rsu, origin: GeoPoint, sensor: SensorInfo = LIDAR, latency_ns: int = 0) -> None:
+    def __init__(self, rsu: Rsu, origin: GeoPoint, sensor: SensorInfo = LIDAR, latency_ns: int = 0,
+                 wire_format: str = WIRE_FORMAT) -> None:
         """`latency_ns` is how long after its generation a message is received, for figures of age alone."""
         if rsu.map_from_rsu.src != rsu.name:
             raise FrameError(f"map_from_rsu: starts at {rsu.map_from_rsu.src!r}, expected {rsu.name!r}")
@@ -41,7 +43,7 @@ class RoadsideUnit:
         self._reference_from_rsu = _upright(map_from_reference(origin, self._position).inverse() @ rsu.map_from_rsu)
         self._sensors = (sensor,)
         self._regions = (_region_around(sensor, self._reference_from_rsu),)
-        self._latency_ns = latency_ns
+        self._latency_ns, self._wire_format = latency_ns, wire_format
         self._next_id = 0
 
     def process(self, event: Event) -> Iterable[Event]:
@@ -52,27 +54,28 @@ class RoadsideUnit:
             raise SpecError(f"{event.topic}: a {type(event.payload).__name__}, expected an ObjectList")
         generated_ns = event.time_ns - event.time_ns % NS_PER_MS  # the wire counts milliseconds
         for octets in self.octets(event.payload, generated_ns):
-            message = decode(octets, WIRE_FORMAT, publisher=self._publisher(), received_ns=generated_ns + self._latency_ns)
+            message = decode(octets, self._wire_format, publisher=self._publisher(), received_ns=generated_ns + self._latency_ns)
             yield Event(generated_ns, ROADSIDE_MESSAGES, message)
 
     def finish(self) -> Iterable[Event]:
         return ()
 
     def octets(self, objects: ObjectList, generated_ns: int) -> list[bytes]:
-        """CPM v2.1.1 octets of objects in the unit's frame, generated at a whole millisecond: one message, or segments of
-        at most MAX_OCTETS each (of more only where the eight that the standard allows would not do)."""
+        """The octets of objects in the unit's frame, generated at a whole millisecond: one message, or several of at most
+        MAX_OCTETS each (of more only where the eight segments that a CPM allows would not do)."""
         objects = self._with_ids(objects).transformed(self._reference_from_rsu)
         count = max(1, -(-len(objects) // MAX_OBJECTS))
         while True:
             parts = np.array_split(np.arange(len(objects)), count)
-            messages = [encode(self._message(objects[part], generated_ns, segment, count), WIRE_FORMAT)
+            messages = [encode(self._message(objects[part], generated_ns, segment, count), self._wire_format)
                         for segment, part in enumerate(parts)]
             if count >= min(MAX_SEGMENTS, len(objects)) or max(map(len, messages)) <= MAX_OCTETS:
                 return messages
             count += 1
 
     def _message(self, objects: ObjectList, generated_ns: int, segment: int, count: int) -> RoadsideMessage:
-        header = Header(self._publisher(), WIRE_FORMAT, generated_ns, generated_ns, segment, count, b"")
+        segments = (segment, count) if self._wire_format == WIRE_FORMAT else (0, 1)
+        header = Header(self._publisher(), self._wire_format, generated_ns, generated_ns, *segments, b"")
         whole = segment == 0  # what holds for all segments is said once
         return RoadsideMessage(header, self._rsu.station_id, self._position, objects,
                                self._sensors if whole else (), self._regions if whole else ())
