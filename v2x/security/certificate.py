@@ -18,8 +18,8 @@ from v2x.security.errors import SignatureRefused, refusing
 from v2x.security.oer import OCTETS
 from v2x.security.oer_read import reader
 from v2x.security.oer_write import writer
-from v2x.security.permissions import Ssp
-from v2x.security.region import Region
+from v2x.security.permissions import Ssp, issued_psids
+from v2x.security.region import Region, in_words
 from v2x.security.tables import CERTIFICATE, PROTOCOL_VERSION, TO_BE_SIGNED_CERTIFICATE
 
 _YEAR_S = 31_556_952  # Duration, 6.4.16
@@ -103,11 +103,13 @@ def sign_certificate(body: dict[str, Any], issuer: Certificate | None, key: Elli
 
 
 def describe(certificate: Certificate) -> dict[str, Any]:
-    """The certificate as plain values, for JSON."""
-    return {"name": certificate.name, "hashed_id8": certificate.hashed_id8.hex(), "sha256": certificate.hash.hex(),
+    """The certificate as plain values, for JSON and for people."""
+    return {"name": certificate.name, "publisher": certificate.hashed_id8.hex(), "sha256": certificate.hash.hex(),
             "issuer": "itself" if certificate.issuer is None else certificate.issuer.hex(),
             "valid_from": iso_utc(certificate.start_ns), "valid_until": iso_utc(certificate.end_ns),
-            "psids": sorted(certificate.permissions), "issues": bool(certificate.issue), "octets": len(certificate.octets)}
+            "region": "not bound" if certificate.region is None else in_words(certificate.region),
+            "signs_psids": sorted(certificate.permissions), "issues_for_psids": issued_psids(certificate.issue),
+            "octets": len(certificate.octets)}
 
 
 def _name(kind: str, content: Any) -> str:

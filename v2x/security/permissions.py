@@ -24,6 +24,16 @@ def may_issue(groups: Iterable[dict[str, Any]], psid: int, ssp: Ssp, certificate
                for group in _relevant(list(groups), psid))
 
 
+def issued_psids(groups: Iterable[dict[str, Any]]) -> list[int | str]:
+    """The applications that certIssuePermissions are about; "all others" stands for those not named."""
+    named: set[int] = set()
+    others = False
+    for group in groups:
+        named |= {entry["psid"] for entry in _explicit(group)}
+        others = others or group["subjectPermissions"][0] == "all"
+    return [*sorted(named), *(["all others"] if others else [])]
+
+
 def _relevant(groups: list[dict[str, Any]], psid: int) -> list[dict[str, Any]]:
     """The groups that name the application; only where none does, those for all others."""
     named = [group for group in groups if any(entry["psid"] == psid for entry in _explicit(group))]
