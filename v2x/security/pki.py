@@ -21,12 +21,24 @@ from data_specs.errors import InputError, SpecError
 from v2x.security.certificate import Certificate, read_certificate, sign_certificate
 from v2x.security.ecdsa import point_of
 from v2x.security.permissions import Ssp
-from v2x.security.psids import BSM, CAM, CPM, DENM, INTERSECTION, MAPEM, PSM, SPATEM, VAM
+from v2x.security.psids import (
+    BSM,
+    CAM,
+    CPM,
+    DENM,
+    INTERSECTION,
+    MAP_DISTRIBUTION,
+    MAPEM,
+    PSM,
+    SENSOR_SHARING,
+    SPATEM,
+    VAM,
+)
 from v2x.security.region import Region
 from v2x.security.sign import PRIVATE
 from v2x.security.store import AUTHORITIES, REVOKED, ROOTS, UNITS
 
-UNIT_PSIDS = (CAM, DENM, SPATEM, MAPEM, VAM, CPM, BSM, PSM, INTERSECTION)
+UNIT_PSIDS = (CAM, DENM, SPATEM, MAPEM, VAM, CPM, BSM, PSM, INTERSECTION, SENSOR_SHARING, MAP_DISTRIBUTION)
 DAYS = 365
 _UNIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAMES = ("root", "authority")

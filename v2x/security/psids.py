@@ -1,25 +1,23 @@
-"""Which application signs which message: PSID of IEEE 1609.12, the same numbers as ETSI's ITS-AID.
+"""Which application signs which message: PSID of IEEE 1609.12, the same numbers as ETSI's and ISO's ITS-AID.
 
-Source: ETSI TS 102 965 V2.1.1, table of ITS-AIDs, as riebl/vanetza (vanetza/common/its_aid.hpp) and ISO-TC204/iso5345
-(its-aid.md) have it; IEEE PSID registry as in wireshark (epan/dissectors/asn1/ieee1609dot2/IEEE1609dot12.asn). Several
-applications may carry one J2735 message, and the number of SDSM (J3224) is in none of these: where no number is known, none
-is asked for.
+Source: the registry of ISO 5345, ISO-TC204/iso5345 (its-aid.md), where ETSI TS 102 965 and IEEE 1609.12 meet. A format that is
+not in it may be signed for any application that its certificate allows.
 """
 from __future__ import annotations
 
 from v2x.security.errors import SignatureRefused
 
-CAM, DENM, SPATEM, MAPEM, VAM, CPM = 36, 37, 137, 138, 638, 639
-BSM, PSM, INTERSECTION = 32, 39, 130
+CAM, DENM, SPATEM, MAPEM, VAM, CPM = 0x24, 0x25, 0x89, 0x8A, 0x27E, 0x27F  # ETSI: 36, 37, 137, 138, 638, 639
+BSM, PSM, INTERSECTION, SENSOR_SHARING, MAP_DISTRIBUTION = 0x20, 0x27, 0x82, 0x90, 0x204097  # SAE
 _OF_FORMAT = {  # the start of a wire format's name
     "etsi-cam": (CAM,), "etsi-denm": (DENM,), "etsi-spatem": (SPATEM,), "etsi-mapem": (MAPEM,), "etsi-vam": (VAM,),
-    "etsi-cpm": (CPM,),
-    "sae-bsm": (BSM,), "sae-psm": (PSM,), "sae-spat": (INTERSECTION,), "sae-map": (INTERSECTION,),
+    "etsi-cpm": (CPM,), "sae-bsm": (BSM,), "sae-psm": (PSM,), "sae-spat": (INTERSECTION,),
+    "sae-map": (INTERSECTION, MAP_DISTRIBUTION), "sae-sdsm": (SENSOR_SHARING,),
 }
 
 
 def psids_of(wire_format: str) -> tuple[int, ...]:
-    """The applications that sign messages of a format; none where no source tells."""
+    """The applications that sign messages of a format, the usual one first; none where no source tells."""
     return next((psids for start, psids in _OF_FORMAT.items() if wire_format.startswith(start)), ())
 
 
