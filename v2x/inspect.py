@@ -8,9 +8,9 @@ from typing import Any
 
 from data_specs.errors import DecodeError, InputError
 from v2x.codecs import cpm_tr103562, cpm_v211
+from v2x.codecs.bits import MAX_OCTETS
 from v2x.codecs.door import edition_of
 from v2x.codecs.trace import Piece, trace
-from v2x.codecs.uper_read import MAX_OCTETS
 
 
 @dataclass(frozen=True, slots=True)

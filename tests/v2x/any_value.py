@@ -4,7 +4,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from v2x.codecs.fixed import bit_string
+from v2x.codecs.bits import bit_string
 from v2x.codecs.schema import (
     ADDITIONS,
     UNKNOWN_ALTERNATIVE,
@@ -20,6 +20,7 @@ from v2x.codecs.schema import (
     NamedInteger,
     Sequence,
     SequenceOf,
+    Triangular,
 )
 
 MOST_ITEMS = 5  # of lists, to keep the values small
@@ -38,7 +39,8 @@ def any_value(kind: Kind, random: Random) -> Any:
             return random.choice(names)
         case Boolean():
             return random.random() < 0.5
-        case BitString(size, _):
+        case BitString(most, _, low):
+            size = most if low is None else random.randint(low, most)
             return bit_string(random.getrandbits(size), size)
         case Sequence():
             return _sequence(kind, random)
@@ -47,7 +49,9 @@ def any_value(kind: Kind, random: Random) -> Any:
         case SequenceOf(item, low, high, _):
             return [any_value(item, random) for _ in range(random.randint(low, min(high, low + MOST_ITEMS)))]
         case Checked(inner, fault):
-            return _kept(inner, fault, random)
+            return next(number for number in range(inner.low, inner.high + 1) if fault(number) is None)
+        case Triangular(inner):
+            return _triangle(inner, random)
         case _:
             raise TypeError(kind)
 
@@ -76,11 +80,9 @@ def _choice(kind: Choice, random: Random) -> dict[str, Any]:
     return {"choice": picked.name, "value": any_value(picked.kind, random)}
 
 
-def _kept(kind: Kind, fault: Any, random: Random) -> Any:
-    """A value that passes the rule: matrices by construction, numbers by trying them all."""
-    if isinstance(kind, Integer):
-        return next(number for number in range(kind.low, kind.high + 1) if fault(number) is None)
+def _triangle(kind: Sequence, random: Random) -> dict[str, Any]:
+    bits, columns = kind.fields
     count = random.randint(2, 13)
     components = random.sample(range(13), count)
-    columns = [[random.randint(-100, 101) for _ in range(left)] for left in range(count - 1, 0, -1)]
-    return {"componentsIncludedIntheMatrix": bit_string(sum(1 << 12 - place for place in components), 13), "matrix": columns}
+    return {bits.name: bit_string(sum(1 << 12 - place for place in components), 13),
+            columns.name: [[random.randint(-100, 101) for _ in range(left)] for left in range(count - 1, 0, -1)]}

@@ -8,6 +8,7 @@ from data_specs.errors import DecodeError, SpecError
 from tests.v2x.any_value import any_value
 from v2x.codecs import cpm_tr103562, cpm_v211
 from v2x.codecs.asn1_text import asn1_module
+from v2x.codecs.bits import MAX_OCTETS
 from v2x.codecs.schema import (
     BitString,
     Boolean,
@@ -23,7 +24,6 @@ from v2x.codecs.schema import (
     optional,
 )
 from v2x.codecs.uper import Codec
-from v2x.codecs.uper_read import MAX_OCTETS
 
 CLASSIFIED = Sequence("Classified", (
     Field("id", Integer(1, 16)), Field("data", Contained("id", {1: Boolean(), 2: Integer(0, 7)})),

@@ -5,6 +5,7 @@ Contained octets become OCTET STRINGs, which look the same on the wire; their co
 from __future__ import annotations
 
 from v2x.codecs.schema import (
+    MISSING,
     BitString,
     Boolean,
     Checked,
@@ -12,12 +13,19 @@ from v2x.codecs.schema import (
     Contained,
     Enumerated,
     Field,
+    Group,
     Integer,
     Kind,
     NamedInteger,
+    Null,
+    OctetString,
     Sequence,
     SequenceOf,
+    Text,
+    Triangular,
 )
+
+_STRINGS = {"ia5": "IA5String", "visible": "VisibleString", "numeric": "NumericString", "utf8": "UTF8String"}
 
 
 def contained_type(key: int) -> str:
@@ -45,7 +53,7 @@ class _Printer:
 
     def _reference(self, kind: Kind) -> str:
         """The type in place, or the name of a definition for what has one."""
-        while isinstance(kind, Checked):
+        while isinstance(kind, Checked | Triangular):
             kind = kind.kind
         if not isinstance(kind, Sequence | Choice):
             return self._body(kind)
@@ -59,31 +67,55 @@ class _Printer:
 
     def _body(self, kind: Kind) -> str:
         match kind:
-            case Integer(low, high) | NamedInteger(low, high):
+            case Integer(low, high, extensible=extensible):
+                return f"INTEGER ({low}..{high}{_marker(extensible)})"
+            case NamedInteger(low, high):
                 return f"INTEGER ({low}..{high})"
-            case Enumerated(names):
-                return f"ENUMERATED {{ {', '.join(names)} }}"
+            case Enumerated(names, extensible, additions):
+                return f"ENUMERATED {{ {', '.join((*names, *(['...'] if extensible else []), *additions))} }}"
             case Boolean():
                 return "BOOLEAN"
-            case BitString(size, extensible):
-                return f"BIT STRING (SIZE ({size}{_marker(extensible)}))"
-            case Sequence(_, fields, extensible):
-                return f"SEQUENCE {{ {self._parts(fields, extensible)} }}"
-            case Choice(_, alternatives, extensible):
-                return f"CHOICE {{ {self._parts(alternatives, extensible)} }}"
+            case Null():
+                return "NULL"
+            case BitString(size, extensible, low):
+                return f"BIT STRING (SIZE ({size if low is None else f'{low}..{size}'}{_marker(extensible)}))"
+            case OctetString(low, high, extensible):
+                return f"OCTET STRING{_size(low, high, extensible)}"
+            case Text(low, high, alphabet, extensible):
+                return f"{_STRINGS[alphabet]}{_size(low, high, extensible)}"
+            case Sequence(_, fields, extensible, additions):
+                return f"SEQUENCE {{ {self._parts(fields, extensible, additions)} }}"
+            case Choice(_, alternatives, extensible, additions):
+                return f"CHOICE {{ {self._parts(alternatives, extensible, additions)} }}"
             case SequenceOf(item, low, high, extensible):
-                return f"SEQUENCE (SIZE ({low}..{high}{_marker(extensible)})) OF {self._reference(item)}"
+                return f"SEQUENCE{_size(low, high, extensible)} OF {self._reference(item)}"
             case Contained(_, kinds):
                 for key, inner in kinds.items():
                     if contained_type(key) not in self._taken:
                         self.define(contained_type(key), inner)
                 return "OCTET STRING"
-            case Checked(inner, _):
+            case Checked(inner, _) | Triangular(inner):
                 return self._body(inner)
 
-    def _parts(self, fields: tuple[Field, ...], extensible: bool) -> str:
-        parts = [f"{part.name} {self._reference(part.kind)}{' OPTIONAL' if part.optional else ''}" for part in fields]
-        return ", ".join(parts) + _marker(extensible)
+    def _parts(self, fields: tuple[Field, ...], extensible: bool, additions: tuple[Field | Group, ...]) -> str:
+        parts = [self._part(part) for part in fields] + ["..."] * extensible
+        for part in additions:
+            inner = ", ".join(map(self._part, part.fields)) if isinstance(part, Group) else self._part(part)
+            parts.append(f"[[ {inner} ]]" if isinstance(part, Group) else inner)
+        return ", ".join(parts)
+
+    def _part(self, part: Field) -> str:
+        text = f"{part.name} {self._reference(part.kind)}"
+        if part.default is not MISSING:
+            return f"{text} DEFAULT {str(part.default).upper() if isinstance(part.default, bool) else part.default}"
+        return f"{text} OPTIONAL" if part.optional else text
+
+
+def _size(low: int, high: int | None, extensible: bool) -> str:
+    if (low, high) == (0, None):
+        return ""
+    upper = "" if low == high else "..MAX" if high is None else f"..{high}"
+    return f" (SIZE ({low}{upper}{_marker(extensible)}))"
 
 
 def _marker(extensible: bool) -> str:

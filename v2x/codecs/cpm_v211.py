@@ -12,7 +12,6 @@ from typing import Any
 from v2x.codecs import cdd_v211 as cdd
 from v2x.codecs.schema import (
     BitString,
-    Checked,
     Choice,
     Contained,
     Field,
@@ -20,6 +19,7 @@ from v2x.codecs.schema import (
     Kind,
     Sequence,
     SequenceOf,
+    Triangular,
     optional,
 )
 from v2x.codecs.uper import Forms
@@ -37,21 +37,12 @@ MATRIX_COMPONENTS = (
 )
 
 
-def _matrix_fault(value: Any) -> tuple[str, str] | None:
-    """n components need n-1 columns of n-1 down to 1 cells: the part below the diagonal."""
-    components = value["componentsIncludedIntheMatrix"]
-    count = int(components["hex"], 16).bit_count()
-    columns = [len(column) for column in value["matrix"]]
-    expected = list(range(count - 1, 0, -1))
-    return None if columns == expected else (f"columns of {columns} cells", f"{expected} for {count} components")
-
-
-def _correlation_matrix(columns_extensible: bool) -> Checked:
+def _correlation_matrix(columns_extensible: bool) -> Triangular:
     cell = Integer(-100, 101, "0.01", {101: "unavailable"})
-    return Checked(Sequence("LowerTriangularPositiveSemidefiniteMatrix", (
+    return Triangular(Sequence("LowerTriangularPositiveSemidefiniteMatrix", (
         Field("componentsIncludedIntheMatrix", BitString(13, extensible=True)),
         Field("matrix", SequenceOf(SequenceOf(cell, 1, 13, extensible=True), 1, 13, extensible=columns_extensible)),
-    )), _matrix_fault)
+    )))
 
 
 def _object_class(cdd_v221: bool) -> Choice:

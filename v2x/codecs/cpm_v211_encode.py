@@ -16,10 +16,10 @@ from data_specs.clock import NS_PER_MS, its_ms_from_unix_ns, unix_ns_from_its_ms
 from data_specs.errors import SpecError
 from data_specs.messages import GeoPoint, PerceptionRegion, RoadsideMessage, SensorInfo
 from data_specs.objects import ObjectClass, ObjectList
+from v2x.codecs.bits import bit_string
 from v2x.codecs.classes import class_to_v211
 from v2x.codecs.cpm_v211 import MESSAGE_ID, PROTOCOL_VERSION
 from v2x.codecs.cpm_v211_decode import SENSOR_KINDS, STATE_OF_COMPONENT
-from v2x.codecs.fixed import bit_string
 from v2x.codecs.shapes import polygon_shape, shape_of_view
 from v2x.codecs.uncertainty import confidence_of
 

@@ -1,0 +1,19 @@
+"""Functions of modules compiled by numba as they stand, when they are first needed.
+
+A message or two are read in plain Python: importing numba takes longer than that. The functions call one another by
+name, so each is given the compiled others in place of the plain ones.
+"""
+from __future__ import annotations
+
+from types import FunctionType, ModuleType, SimpleNamespace
+
+
+def compiled(*modules: ModuleType) -> SimpleNamespace:
+    """The modules' functions, compiled when first called, kept on disk, free of the interpreter's lock."""
+    from numba import njit
+
+    names = {name: value for module in modules for name, value in vars(module).items()}
+    for name, plain in list(names.items()):
+        if isinstance(plain, FunctionType):
+            names[name] = njit(cache=True, nogil=True)(FunctionType(plain.__code__, names, name))
+    return SimpleNamespace(**names)
