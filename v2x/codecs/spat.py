@@ -21,15 +21,6 @@ from v2x.codecs.uper import Forms
 
 WIRE_FORMAT = "sae-spat"
 
-_TIME_MARK = Integer(0, 36_111, "0.1 s of the hour", {36_001: "unknown (2016)", 36_111: "unknown"})
-_TIME_CHANGE_DETAILS = Sequence("TimeChangeDetails", (
-    optional("startTime", _TIME_MARK),
-    Field("minEndTime", _TIME_MARK),
-    optional("maxEndTime", _TIME_MARK),
-    optional("likelyTime", _TIME_MARK),
-    optional("confidence", Integer(0, 15)),
-    optional("nextTime", _TIME_MARK),
-))
 _ZONE_LENGTH = Integer(0, 10_000, "m")
 _ADVISORY_SPEED = Sequence("AdvisorySpeed", (
     Field("type", Enumerated(("none", "greenwave", "ecoDrive", "transit"), extensible=True)),
@@ -37,15 +28,6 @@ _ADVISORY_SPEED = Sequence("AdvisorySpeed", (
     optional("confidence", j2735.SPEED_CONFIDENCE),
     optional("distance", _ZONE_LENGTH),
     optional("class", j2735.RESTRICTION_CLASS_ID),
-    optional("regional", j2735.REGIONAL),
-), extensible=True)
-_MOVEMENT_EVENT = Sequence("MovementEvent", (
-    Field("eventState", Enumerated((
-        "unavailable", "dark", "stop-Then-Proceed", "stop-And-Remain", "pre-Movement", "permissive-Movement-Allowed",
-        "protected-Movement-Allowed", "permissive-clearance", "protected-clearance", "caution-Conflicting-Traffic",
-    ))),
-    optional("timing", _TIME_CHANGE_DETAILS),
-    optional("speeds", SequenceOf(_ADVISORY_SPEED, 1, 16)),
     optional("regional", j2735.REGIONAL),
 ), extensible=True)
 _CONNECTION_MANEUVER_ASSIST = Sequence("ConnectionManeuverAssist", (
@@ -57,17 +39,10 @@ _CONNECTION_MANEUVER_ASSIST = Sequence("ConnectionManeuverAssist", (
     optional("regional", j2735.REGIONAL),
 ), extensible=True)
 _MANEUVER_ASSIST_LIST = SequenceOf(_CONNECTION_MANEUVER_ASSIST, 1, 16)
-_MOVEMENT_STATE = Sequence("MovementState", (
-    optional("movementName", j2735.DESCRIPTIVE_NAME),
-    Field("signalGroup", j2735.SIGNAL_GROUP_ID),
-    Field("state-time-speed", SequenceOf(_MOVEMENT_EVENT, 1, 16)),
-    optional("maneuverAssistList", _MANEUVER_ASSIST_LIST),
-    optional("regional", j2735.REGIONAL),
-), extensible=True)
 
 
-def spat(additions: tuple[Field, ...]) -> Sequence:
-    """SPAT, whose intersections SAE and ETSI have extended differently."""
+def spat(last_mark: int, additions: tuple[Field, ...]) -> Sequence:
+    """SPAT, whose last TimeMark and additions to an intersection differ between SAE and ETSI."""
     state = Sequence("IntersectionState", (
         optional("name", j2735.DESCRIPTIVE_NAME),
         Field("id", j2735.INTERSECTION_REFERENCE_ID),
@@ -76,7 +51,7 @@ def spat(additions: tuple[Field, ...]) -> Sequence:
         optional("moy", j2735.MINUTE_OF_THE_YEAR),
         optional("timeStamp", j2735.D_SECOND),
         optional("enabledLanes", SequenceOf(j2735.LANE_ID, 1, 16)),
-        Field("states", SequenceOf(_MOVEMENT_STATE, 1, 255)),
+        Field("states", SequenceOf(_movement_state(last_mark), 1, 255)),
         optional("maneuverAssistList", _MANEUVER_ASSIST_LIST),
         optional("regional", j2735.REGIONAL),
     ), extensible=True, additions=additions)
@@ -88,7 +63,41 @@ def spat(additions: tuple[Field, ...]) -> Sequence:
     ), extensible=True)
 
 
-FORMS = Forms("SPaT", {WIRE_FORMAT: j2735.message_frame(j2735.SPAT, spat(j2735.ROAD_AUTHORITY))})
+def _movement_state(last_mark: int) -> Sequence:
+    return Sequence("MovementState", (
+        optional("movementName", j2735.DESCRIPTIVE_NAME),
+        Field("signalGroup", j2735.SIGNAL_GROUP_ID),
+        Field("state-time-speed", SequenceOf(_movement_event(last_mark), 1, 16)),
+        optional("maneuverAssistList", _MANEUVER_ASSIST_LIST),
+        optional("regional", j2735.REGIONAL),
+    ), extensible=True)
+
+
+def _movement_event(last_mark: int) -> Sequence:
+    return Sequence("MovementEvent", (
+        Field("eventState", Enumerated((
+            "unavailable", "dark", "stop-Then-Proceed", "stop-And-Remain", "pre-Movement", "permissive-Movement-Allowed",
+            "protected-Movement-Allowed", "permissive-clearance", "protected-clearance", "caution-Conflicting-Traffic",
+        ))),
+        optional("timing", _time_change_details(last_mark)),
+        optional("speeds", SequenceOf(_ADVISORY_SPEED, 1, 16)),
+        optional("regional", j2735.REGIONAL),
+    ), extensible=True)
+
+
+def _time_change_details(last_mark: int) -> Sequence:
+    mark = Integer(0, last_mark, "0.1 s of the hour", {36_001: "unknown (2016)", last_mark: "unknown"})
+    return Sequence("TimeChangeDetails", (
+        optional("startTime", mark),
+        Field("minEndTime", mark),
+        optional("maxEndTime", mark),
+        optional("likelyTime", mark),
+        optional("confidence", Integer(0, 15)),
+        optional("nextTime", mark),
+    ))
+
+
+FORMS = Forms("SPaT", {WIRE_FORMAT: j2735.message_frame(j2735.SPAT, spat(36_111, j2735.ROAD_AUTHORITY))})
 
 
 def decode_pdu(data: bytes, form: str | None = None) -> tuple[dict[str, Any], str]:
