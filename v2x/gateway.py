@@ -6,11 +6,12 @@ Why messages are decoded in full before they are let in, and what the policies m
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from data_specs.clock import NS_PER_S
-from data_specs.errors import DecodeError, InputError, RoadweaveError, SpecError
+from data_specs.errors import DecodeError, InputError, SpecError
 from data_specs.messages import GeoPoint, HazardMessage, LaneMap, Message
 from data_specs.site import Rsu, Site
 from replay.bus import BusRecord
@@ -21,6 +22,8 @@ from v2x.gateway_directory import Directory, host_of
 from v2x.gateway_envelope import Envelope, Inside, envelope_of, inside
 from v2x.gateway_replay import ReplayWindow
 from v2x.records import message_headers
+from v2x.security.errors import SignatureRefused
+from v2x.security.psids import psids_of
 
 STALE_NS = 30 * NS_PER_S
 AHEAD_NS = 5 * NS_PER_S
@@ -28,9 +31,7 @@ AHEAD_NS = 5 * NS_PER_S
 MALFORMED, UNSUPPORTED, UNSIGNED, WRONG_PSID = "malformed", "unsupported", "unsigned", "wrong-psid"
 STALE, FUTURE, REPLAYED = "stale", "future", "replayed"
 NO_MESSAGE, NO_CROSSING = "no-message", "no-crossing"
-# What an ETSI message must be signed for, by its messageId: ITS-AID of TS 102 965 V1.5.1, annex A (read in riebl/vanetza at
-# 94d68a4, vanetza/common/its_aid.hpp).
-_PSID_OF_ETSI = {1: 37, 2: 36, 4: 137, 5: 138, 14: 639, 16: 638}
+_NO_VERDICT = (UNSUPPORTED, "unknown-signer")  # where signatures are preferred, such a message counts as unsigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,24 @@ class Verifier(Protocol):
     """Opens Ieee1609Dot2Data: v2x/security/verify.py."""
 
     def open(self, octets: bytes, received_ns: int) -> Opened:
-        """The payload and its signer; a RoadweaveError with a `reason` for what does not hold."""
+        """The payload and its signer; SignatureRefused for what does not hold."""
         ...
 
 
 class Gateway:
     """Lets in what belongs to a site's crossings, under their policies of signatures."""
 
-    def __init__(self, site: Site, verifier: Verifier | None = None, window: ReplayWindow | None = None) -> None:
-        """SpecError where a crossing asks for signatures and there is no verifier to check them."""
+    def __init__(self, site: Site, verifiers: Mapping[str, Verifier] | None = None, window: ReplayWindow | None = None) -> None:
+        """`verifiers` by crossing, all of the policy "required": what follows from a refusal is decided here.
+
+        SpecError where a crossing asks for signatures and there is no verifier to check them.
+        """
         self._directory = Directory(site)
-        if verifier is None and self._directory.strictest != "off":
-            asking = [crossing.id for crossing in site.crossings if crossing.policy != "off"]
+        self._verifiers = verifiers or {}
+        asking = [crossing.id for crossing in site.crossings if crossing.policy != "off" and crossing.id not in self._verifiers]
+        if asking:
             raise SpecError(f"crossing {', '.join(asking)}: policy is not off, expected a trust store to check signatures with")
-        self._verifier = verifier
+        self._first = next(iter(self._verifiers.values()), None)
         self.window = window or ReplayWindow()
 
     def admit(self, octets: bytes, source: str, received_ns: int) -> Accepted | Refused:
@@ -88,8 +93,8 @@ class Gateway:
             return Refused(NO_MESSAGE, error.reason)
 
     def _admit(self, envelope: Envelope, source: str, received_ns: int) -> Accepted | Refused:
-        opened, refusal = self._checked(envelope, received_ns)
-        if refusal is not None and self._directory.laxest != "off":
+        opened, refusal = self._checked(envelope, source, received_ns)
+        if refusal is not None and self._directory.laxest == "required":
             return refusal
         found = inside(envelope, None if opened is None else opened.payload)
         unit = self._unit(opened, found, source)
@@ -99,27 +104,33 @@ class Gateway:
         crossing, policy = self._directory.crossing_of(unit, _place(message))
         if crossing is None:
             return Refused(NO_CROSSING, f"neither the site file nor its place puts {message.header.publisher} at a crossing")
-        if policy != "off":
-            refusal = refusal or _unsigned(opened, unit, policy) or _wrong_psid(opened, found.payload)
-            if refusal is not None:
-                return refusal
         header = message.header
-        late = _untimely(message, received_ns)
-        if late is not None:
-            return late
+        objection = _objection(policy, refusal, opened, unit, header.wire_format) or _untimely(message, received_ns)
+        if objection is not None:
+            return objection
         if not self.window.first_time(header.publisher, header.generated_ns, header.segment, header.raw, received_ns):
             return Refused(REPLAYED, f"{header.publisher} sent this message of {header.generated_ns} before")
         said = message_headers(header, crossing.origin)
         return Accepted(BusRecord(ROADSIDE_MESSAGES, crossing.id, header.raw, header.generated_ns, said), opened is not None)
 
-    def _checked(self, envelope: Envelope, received_ns: int) -> tuple[Opened | None, Refused | None]:
+    def _checked(self, envelope: Envelope, source: str, received_ns: int) -> tuple[Opened | None, Refused | None]:
         """The opened envelope of a signed message, or why it is not to be trusted; neither where nobody asks."""
-        if self._verifier is None or self._directory.strictest == "off" or not envelope.signed:
-            return None, _early_unsigned(envelope, self._directory.laxest)
+        if self._directory.strictest == "off":
+            return None, None
+        if not envelope.signed:
+            return None, Refused(UNSIGNED, "no signature, expected one")
         try:
-            return self._verifier.open(envelope.content, received_ns), None
-        except RoadweaveError as error:
-            return None, Refused(str(getattr(error, "reason", MALFORMED)), str(error))
+            return self._verifier(envelope, source).open(envelope.content, received_ns), None
+        except SignatureRefused as error:
+            return None, Refused(error.reason, str(error))
+
+    def _verifier(self, envelope: Envelope, source: str) -> Verifier:
+        """That of the crossing whose unit the sender says to be: certificates may hold for a region alone."""
+        unit = self._unit(None, inside(envelope), source) if len(self._verifiers) > 1 else None
+        verifier = self._first if unit is None else self._verifiers.get(unit.crossing, self._first)
+        if verifier is None:
+            raise SpecError("verifiers: none, expected one for each crossing that asks for signatures")
+        return verifier
 
     def _unit(self, opened: Opened | None, found: Inside, source: str) -> Rsu | None:
         """The site's unit that sent a message: by certificate, else by GeoNetworking address, else by IP address."""
@@ -154,24 +165,21 @@ def _place(message: Message) -> GeoPoint | None:
     return getattr(message, "position", None)
 
 
-def _early_unsigned(envelope: Envelope, laxest: str) -> Refused | None:
-    """Where every crossing requires signatures, nobody needs to read an unsigned message to refuse it."""
-    return Refused(UNSIGNED, "no signature, expected one: all crossings require it") if laxest == "required" else None
+def _objection(policy: str, refusal: Refused | None, opened: Opened | None, unit: Rsu | None, wire_format: str) -> Refused | None:
+    """What a crossing's policy has against a message.
 
-
-def _unsigned(opened: Opened | None, unit: Rsu | None, policy: str) -> Refused | None:
-    if opened is not None or (policy == "preferred" and not (unit and unit.certificate)):
+    "preferred" lets unsigned messages in, and those whose signer is not known here; but not from a unit that the site file
+    gives a certificate, or leaving the signature out would be all it takes to speak in its name.
+    """
+    if policy == "off":
         return None
-    why = "its crossing requires one" if policy == "required" else f"{unit.name if unit else ''} has a certificate"
-    return Refused(UNSIGNED, f"no signature, expected one: {why}")
-
-
-def _wrong_psid(opened: Opened | None, payload: bytes) -> Refused | None:
-    """A certificate that may sign one kind of message vouches for no other; kinds without a number here pass."""
-    expected = _PSID_OF_ETSI.get(payload[1]) if payload[0] else None
-    if opened is None or expected in (None, opened.psid):
-        return None
-    return Refused(WRONG_PSID, f"messageId {payload[1]} signed for application {opened.psid}, expected {expected}")
+    if opened is not None:
+        psids = psids_of(wire_format)
+        fits = not psids or opened.psid in psids
+        return None if fits else Refused(WRONG_PSID, f"{wire_format} signed for application {opened.psid}, expected {psids}")
+    if refusal is None or policy == "required" or refusal.reason not in (UNSIGNED, *_NO_VERDICT):
+        return refusal
+    return refusal if unit is not None and unit.certificate else None
 
 
 def _untimely(message: Message, received_ns: int) -> Refused | None:

@@ -47,6 +47,42 @@ def gateway(site: Annotated[Path, typer.Option(help="The site file: crossings wi
     _show(tally, as_json, str(pcap or "UDP"), bus)
 
 
+@app.command()
+def rsu(to: Annotated[str, typer.Option(help="udp://host:port, or kafka://host:port[,host:port].")],
+        scenario: Annotated[str, typer.Option(help="Which crossing to simulate; units send what they see there.")] = "crossing",
+        count: Annotated[int, typer.Option(min=1, max=1000, help="Units; two stand at each crossing.")] = 2,
+        wire: Annotated[str, typer.Option("--format", help="cpm or sdsm")] = "cpm",
+        clock_offset_ms: Annotated[float, typer.Option(help="How far the units' clocks are ahead.")] = 0.0,
+        pose_bias_m: Annotated[float, typer.Option(help="How far aside, to its left, every unit is registered.")] = 0.0,
+        loss: Annotated[float, typer.Option(help="Chance that a message is lost.")] = 0.0,
+        duplicate: Annotated[float, typer.Option(help="Chance that a message comes twice.")] = 0.0,
+        delay_ms: Annotated[float, typer.Option(help="What every message takes.")] = 0.0,
+        jitter_ms: Annotated[float, typer.Option(help="Mean of what messages take beyond that; they overtake each other.")] = 0.0,
+        false_objects: Annotated[float, typer.Option(min=0.0, help="Mean number of false objects in a message.")] = 0.0,
+        sign: Annotated[Path | None, typer.Option(help="Folder of keys, as roadweave keys make makes it.")] = None,
+        site: Annotated[Path | None, typer.Option(help="Write the site file that a gateway needs for these units.")] = None,
+        policy: Annotated[str, typer.Option(help="What that site file asks of signatures: required, preferred or off.")] = "off",
+        speed: Annotated[float, typer.Option(min=0.01, help="How fast the scenario runs; messages come as much oftener.")] = 1.0,
+        seconds: Annotated[float, typer.Option(min=0.1, help="How long to send.")] = 10.0,
+        seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+        as_json: Json = False) -> None:
+    """Simulate roadside units that send real CPM or SDSM octets over UDP or Kafka, with faults as asked, signed or not."""
+    from replay.console import print_json, print_table
+    from v2x.rsu_run import FleetSettings, run_fleet
+
+    settings = FleetSettings(to, scenario, count, wire, clock_offset_ms, pose_bias_m, loss, duplicate, delay_ms, jitter_ms,
+                             false_objects, sign, site, policy, speed, seconds, seed)
+    with stopped_by_signals() as stop:
+        sent = run_fleet(settings, stop)
+    if as_json:
+        print_json({"messages": sent.messages, "octets": sent.octets, "lost": sent.lost, "copies": sent.copies,
+                    "worst_lag_ms": sent.worst_lag_ns / 1e6})
+        return
+    print_table(f"{count} units to {to}", ["messages", "count"],
+                [("sent", sent.messages), ("lost on purpose", sent.lost), ("sent twice on purpose", sent.copies)],
+                [f"{sent.octets} octets; the latest message {sent.worst_lag_ns / 1e6:.1f} ms behind its time"])
+
+
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C or a request to end sets; before and after the block they do what they did."""

@@ -80,8 +80,8 @@ def make_gateway(settings: GatewaySettings) -> Gateway:
     from v2x.security.store import read_trust_store
     from v2x.security.verify import Verifier
 
-    place = site.crossings[0].origin if len(site.crossings) == 1 else None
-    return Gateway(site, Verifier(read_trust_store(settings.trust), "required", place))
+    store = read_trust_store(settings.trust)
+    return Gateway(site, {crossing.id: Verifier(store, "required", crossing.origin) for crossing in site.crossings})
 
 
 def serve(inlet: UdpInlet, gateway: Gateway, bus: Bus, stop: threading.Event, seconds: float | None = None,
