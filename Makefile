@@ -35,7 +35,7 @@ test: setup ## every test that runs here
 	$(BIN)/python -m pytest $(ARGS)
 
 test-unit: $(VENV)/.ready ## the fast tests alone
-	$(BIN)/python -m pytest -q -m "not slow and not kafka and not browser and not mmdet3d" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not kafka and not browser and not mmdet3d and not devkit" $(ARGS)
 
 check: $(VENV)/.ready ## ruff, pyright, import-linter, unit tests
 	$(BIN)/ruff check .
@@ -49,7 +49,7 @@ kafka-up: setup ## a development Kafka on loopback; NODES=3 for three
 kafka-down: $(VENV)/.ready ## stop it
 	$(BIN)/roadweave broker stop
 
-include tests/mmdet3d.mk tests/wheel.mk tests/bench/peers.mk
+include tests/mmdet3d.mk tests/devkit.mk tests/wheel.mk tests/bench/peers.mk
 
 clean: ## remove what was installed and made here
 	rm -rf $(VENV) .venv-* .tools build dist *.egg-info .cache

@@ -28,7 +28,7 @@ from data_specs.results import RunResult, Score
 from data_specs.sensors import Sample
 from replay.drive import EGO_POSES, EGO_SAMPLES, TRUTH, VEHICLE_OBJECTS, Drive
 from replay.metrics.attributes import NONE
-from replay.metrics.matching import Flat, by_score, flatten, ignored_truth_m, match_greedily
+from replay.metrics.matching import Flat, Places, by_score, flatten, ignored_truth_m, match_in_order
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 ERRORS = ("ATE", "ASE", "AOE", "AVE", "AAE")
@@ -83,6 +83,8 @@ class Matches:
     def curve(self, place: int) -> Curve:
         """The detections that count at one of the distances."""
         counts = self.counts[place]
+        if counts.all():
+            return Curve(self.score, self.right[place], self.truths)
         return Curve(self.score[counts], self.right[place, counts], self.truths)
 
 
@@ -125,13 +127,17 @@ def best_f1_score(predictions: Sequence[ObjectList], truths: Sequence[Truth], cl
 
 def match_class(predictions: Flat, truths: Flat, cls: ObjectClass, protocol: DetectionProtocol) -> Matches:
     """Judge the detections of one class; each sample's matches depend on no other sample."""
-    made, wanted = predictions.of(cls), truths.of(cls)
-    matched, counts, counted = _judged(made, wanted, (*protocol.distances_m, protocol.error_distance_m))
+    return judge(predictions, np.flatnonzero(predictions.label == cls), truths.of(cls), cls, protocol)
+
+
+def judge(predictions: Flat, rows: Array, wanted: Flat, cls: ObjectClass, protocol: DetectionProtocol) -> Matches:
+    """Judge the detections at some rows against truths, all of one class."""
+    rows = rows[by_score(predictions.score[rows])]
+    matched, counts, counted = _judged(predictions.places(rows), wanted, (*protocol.distances_m, protocol.error_distance_m))
     right = matched[-1] >= 0
-    errors = np.full((len(made), len(ERRORS)), np.nan)
-    errors[right] = _pair_errors(made[right], counted[matched[-1][right]], cls)
-    order = by_score(made)
-    return Matches(made.score[order], matched[:, order] >= 0, counts[:, order], errors[order], len(counted))
+    errors = np.full((len(rows), len(ERRORS)), np.nan)
+    errors[right] = _pair_errors(predictions[rows[right]], counted[matched[-1][right]], cls)
+    return Matches(predictions.score[rows], matched >= 0, counts, errors, len(counted))
 
 
 def score_matches(matches: Matches, cls: ObjectClass) -> ClassResult:
@@ -145,6 +151,13 @@ def score_matches(matches: Matches, cls: ObjectClass) -> ClassResult:
 def class_result(predictions: Flat, truths: Flat, cls: ObjectClass, protocol: DetectionProtocol) -> ClassResult:
     """AP and errors of one class."""
     return score_matches(match_class(predictions, truths, cls, protocol), cls)
+
+
+def class_results(predictions: Flat, truths: Flat, protocol: DetectionProtocol) -> dict[ObjectClass, ClassResult]:
+    """AP and errors of nuScenes' ten classes."""
+    made, wanted = predictions.by_class(), truths.by_class()
+    return {cls: score_matches(judge(predictions, made[cls], truths[wanted[cls]], cls, protocol), cls)
+            for cls in NUSCENES_CLASSES.values()}
 
 
 def mean_scores(results: Collection[ClassResult]) -> tuple[float, float, Array]:
@@ -174,7 +187,7 @@ def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: Dete
     """Score a drive's detections against its truth; InputError if it has none of either, or more boxes than allowed."""
     protocol = protocol or DetectionProtocol()
     predictions, truths = map(flatten, _filtered(drive, topic, protocol))
-    results = {cls: class_result(predictions, truths, cls, protocol) for cls in NUSCENES_CLASSES.values()}
+    results = class_results(predictions, truths, protocol)
     count = sum(result.truths for result in results.values())
     mean_ap, nds, errors = mean_scores(results.values())
     present = [result.ap.mean() for result in results.values() if result.truths]
@@ -225,22 +238,23 @@ def _ego_m(drive: Drive) -> dict[int, Array]:
     return {}
 
 
-def _judged(made: Flat, wanted: Flat, distances_m: Sequence[float]) -> tuple[Array, Array, Flat]:
+def _judged(made: Places, wanted: Flat, distances_m: Sequence[float]) -> tuple[Array, Array, Flat]:
     """Per distance and detection, [distances, n]: the row of the truths that count which it takes, -1 if none; does it count?
 
     The third is the truths that count.
     """
     counted = wanted[~wanted.ignore]
-    matched = match_greedily(made, counted, distances_m)
+    matched = match_in_order(made, counted, distances_m)
+    if len(counted) == len(wanted):
+        return matched, np.ones(matched.shape, bool), counted
     excused = ignored_truth_m(made, wanted) < np.array(distances_m)[:, None]
     return matched, (matched >= 0) | ~excused, counted
 
 
 def _curve(made: Flat, wanted: Flat, distance_m: float) -> Curve:
-    (matched,), (counts,), counted = _judged(made, wanted, [distance_m])
-    order = by_score(made)
-    order = order[counts[order]]
-    return Curve(made.score[order], matched[order] >= 0, len(counted))
+    order = by_score(made.score)
+    (matched,), (counts,), counted = _judged(made.places(order), wanted, [distance_m])
+    return Curve(made.score[order][counts], matched[counts] >= 0, len(counted))
 
 
 def _ap(curve: Curve) -> float:

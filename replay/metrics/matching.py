@@ -1,12 +1,15 @@
 """Greedy matching of detections to truth by distance of centres on the ground, many samples at a time.
 
 Source: nuScenes detection task (Caesar et al. 2020, section 3.1): detections by descending score, each takes the nearest
-truth of its sample that is still free, if that is strictly nearer than the threshold.
+truth of its sample that is still free, if that is strictly nearer than the threshold. Distances are rounded as numpy's norm
+of one vector rounds them, so that ties fall as they do in nuscenes-devkit. Small inputs are matched in numpy, larger ones by
+compiled loops (replay/metrics/greedy_kernel.py), with the same result.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -14,14 +17,17 @@ import numpy as np
 from data_specs.arrays import Array, Spec, array_fields, lock_fields
 from data_specs.errors import FrameError
 from data_specs.objects import ObjectClass, ObjectList, Truth
+from replay.compiled import compiled
+from replay.metrics import greedy_kernel
 from replay.metrics.attributes import attribute_codes, likely_attributes
 
 BATCH_PAIRS = 2_000_000  # distances held at once: 16 MB
+COMPILED_FROM = 30_000  # detections; fewer are matched before numba is imported
 
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """Objects of many samples in one set of arrays, sorted by sample."""
+    """Objects of many samples in one set of arrays; sorted by sample."""
 
     sample: Annotated[Array, Spec("i8", "n")]  # which sample, from 0
     row: Annotated[Array, Spec("i8", "n")]  # of the sample's own list
@@ -41,12 +47,35 @@ class Flat:
         return len(self.sample)
 
     def __getitem__(self, rows: Array) -> Flat:
-        """The objects at a mask."""
-        return Flat(*(getattr(self, name)[rows] for name in array_fields(Flat)))
+        """The objects at a mask, index array or slice."""
+        arrays = [getattr(self, name)[rows] for name in array_fields(Flat)]
+        for array in arrays:
+            array.setflags(write=False)  # nobody else holds it: there is no need to copy it once more
+        return Flat(*arrays)
 
     def of(self, cls: ObjectClass) -> Flat:
         """The objects of one class."""
         return self[self.label == cls]
+
+    def places(self, rows: Array) -> Places:
+        """Where the objects at an index array stand."""
+        return Places(self.sample[rows], self.center_m[rows])
+
+    def by_class(self) -> dict[ObjectClass, Array]:
+        """The rows of each class, in order."""
+        ends = np.cumsum(np.bincount(self.label, minlength=len(ObjectClass)))
+        return dict(zip(ObjectClass, np.split(np.argsort(self.label, kind="stable"), ends[:-1])))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where objects stand: all that matching looks at."""
+
+    sample: Array  # i8 [n]
+    center_m: Array  # f8 [n, 3]
+
+    def __len__(self) -> int:
+        return len(self.sample)
 
 
 def flatten(samples: Sequence[ObjectList] | Sequence[Truth]) -> Flat:
@@ -70,25 +99,41 @@ def flatten(samples: Sequence[ObjectList] | Sequence[Truth]) -> Flat:
     )
 
 
-def by_score(predictions: Flat) -> Array:
-    """Row numbers [n] by descending score over all samples; of equal scores the later row first."""
-    return np.lexsort((np.arange(len(predictions)), predictions.score))[::-1]
+def by_score(score: Array) -> Array:
+    """Row numbers [n] by descending score; of equal scores the later row first."""
+    if len(score) < COMPILED_FROM:
+        return np.argsort(score, kind="stable")[::-1]
+    order = np.argsort(score)
+    compiled(greedy_kernel).later_first(order, score)
+    return order
 
 
 def match_greedily(predictions: Flat, truths: Flat, thresholds_m: Sequence[float]) -> Array:
     """The row of `truths` that each prediction takes, [thresholds, n]; -1 where it takes none.
 
-    The k-th best detections of all samples are matched at once: a sample's matches depend on no other sample.
+    A sample's matches depend on no other sample.
     """
+    order = by_score(predictions.score)
+    taken = np.empty((len(thresholds_m), len(predictions)), np.int64)
+    taken[:, order] = match_in_order(predictions.places(order), truths, thresholds_m)
+    return taken
+
+
+def match_in_order(predictions: Places, truths: Flat, thresholds_m: Sequence[float]) -> Array:
+    """match_greedily where the predictions choose in the order of their rows."""
     limits_m = np.asarray(thresholds_m, np.float64)
-    taken = np.full((len(limits_m), len(predictions)), -1, np.int64)
     if not len(predictions) or not len(truths):
-        return taken
-    order = by_score(predictions)
-    order = order[np.argsort(predictions.sample[order], kind="stable")]  # by sample, best first within it
-    samples = max(int(predictions.sample.max()), int(truths.sample.max())) + 1
-    made, wanted = (np.bincount(flat.sample, minlength=samples) for flat in (predictions, truths))
-    first_made, first_wanted = np.cumsum(made) - made, np.cumsum(wanted) - wanted
+        return np.full((len(limits_m), len(predictions)), -1, np.int64)
+    match = match_in_numpy if len(predictions) < COMPILED_FROM else match_compiled
+    return match(predictions, truths, limits_m)
+
+
+def match_in_numpy(predictions: Places, truths: Flat, limits_m: Array) -> Array:
+    """match_in_order of neither empty, the k-th detections of all samples at once."""
+    taken = np.full((len(limits_m), len(predictions)), -1, np.int64)
+    order = np.argsort(predictions.sample, kind="stable")
+    first_made, first_wanted = _first_rows(predictions, truths)
+    made, wanted = np.diff(first_made), np.diff(first_wanted)
     both = np.flatnonzero((made > 0) & (wanted > 0))
     step = max(1, int(BATCH_PAIRS // max(1, made.max() * wanted.max())))
     for start in range(0, len(both), step):
@@ -96,8 +141,7 @@ def match_greedily(predictions: Flat, truths: Flat, thresholds_m: Sequence[float
         made_at, made_there = _padded(first_made[some], made[some])
         wanted_at, wanted_there = _padded(first_wanted[some], wanted[some])
         made_at = order[made_at]
-        offset_m = predictions.center_m[made_at][:, :, None, :2] - truths.center_m[wanted_at][:, None, :, :2]
-        distance_m = np.sqrt((offset_m * offset_m).sum(axis=-1))
+        distance_m = lengths(predictions.center_m[made_at][:, :, None, :2] - truths.center_m[wanted_at][:, None, :, :2])
         distance_m[~(made_there[:, :, None] & wanted_there[:, None, :])] = np.inf
         column = _greedy(distance_m, limits_m)
         found = np.take_along_axis(np.broadcast_to(wanted_at, (len(limits_m), *wanted_at.shape)), np.maximum(column, 0), axis=2)
@@ -105,7 +149,26 @@ def match_greedily(predictions: Flat, truths: Flat, thresholds_m: Sequence[float
     return taken
 
 
-def ignored_truth_m(predictions: Flat, truths: Flat) -> Array:
+def match_compiled(predictions: Places, truths: Flat, limits_m: Array) -> Array:
+    """match_in_order of neither empty, in compiled loops."""
+    kernel = compiled(greedy_kernel)
+    taken = np.full((len(limits_m), len(predictions)), -1, np.int64)
+    first_made, first_wanted = _first_rows(predictions, truths)
+    grouped = kernel.by_sample(predictions.sample, first_made)
+    for some in _batches(first_made, first_wanted):
+        places = grouped, first_made[some], first_wanted[some]
+        distance_m = lengths(kernel.pair_offsets_m(predictions.center_m, truths.center_m, *places))
+        for limit_m, row in zip(limits_m, taken):
+            kernel.take_nearest(distance_m, limit_m, *places, row)
+    return taken
+
+
+def lengths(vector: Array) -> Array:
+    """Lengths [...] of vectors [..., 2], each rounded as np.linalg.norm rounds that of one vector alone."""
+    return np.sqrt((vector[..., None, :] @ vector[..., :, None])[..., 0, 0])
+
+
+def ignored_truth_m(predictions: Places, truths: Flat) -> Array:
     """Distance [n] of each prediction to the truth nearest to it where that one is to be ignored, infinite where it is not."""
     if not truths.ignore.any():
         return np.full(len(predictions), np.inf)
@@ -113,14 +176,14 @@ def ignored_truth_m(predictions: Flat, truths: Flat) -> Array:
     return np.where((row >= 0) & truths.ignore[row], distance_m, np.inf)
 
 
-def _nearest_truth(predictions: Flat, truths: Flat) -> tuple[Array, Array]:
+def _nearest_truth(predictions: Places, truths: Flat) -> tuple[Array, Array]:
     """Row [n] of `truths` nearest to each prediction in its sample, taken or not, and its distance [n]; -1 and inf if none."""
     row, distance_m = np.full(len(predictions), -1), np.full(len(predictions), np.inf)
+    order = np.argsort(predictions.sample, kind="stable")
     for sample in np.intersect1d(predictions.sample, truths.sample):
-        made = slice(*np.searchsorted(predictions.sample, [sample, sample + 1]))
+        made = order[slice(*np.searchsorted(predictions.sample, [sample, sample + 1], sorter=order))]
         first, last = np.searchsorted(truths.sample, [sample, sample + 1])
-        offset_m = predictions.center_m[made, None, :2] - truths.center_m[None, first:last, :2]
-        apart_m = np.sqrt((offset_m * offset_m).sum(axis=-1))
+        apart_m = lengths(predictions.center_m[made][:, None, :2] - truths.center_m[None, first:last, :2])
         row[made], distance_m[made] = first + apart_m.argmin(axis=1), apart_m.min(axis=1)
     return row, distance_m
 
@@ -129,6 +192,21 @@ def _attributes(sample: ObjectList | Truth) -> Array:
     if isinstance(sample, Truth):
         return attribute_codes(sample.attribute)
     return likely_attributes(sample.label, sample.velocity_mps)
+
+
+def _first_rows(predictions: Places, truths: Flat) -> tuple[Array, Array]:
+    """Where each sample's predictions and truths start once grouped by it, [samples + 1] each; the last is where they end."""
+    samples = max(int(predictions.sample.max()), int(truths.sample.max())) + 1
+    made, wanted = (np.bincount(places.sample, minlength=samples) for places in (predictions, truths))
+    return np.append(0, np.cumsum(made)), np.append(0, np.cumsum(wanted))
+
+
+def _batches(first_made: Array, first_wanted: Array) -> Iterator[slice]:
+    """Runs of samples of about BATCH_PAIRS pairs each, as slices of the starts."""
+    pairs = np.cumsum(np.diff(first_made) * np.diff(first_wanted))
+    ends = np.searchsorted(pairs, np.arange(BATCH_PAIRS, pairs[-1] + BATCH_PAIRS, BATCH_PAIRS), side="right")
+    bounds = np.unique(np.clip(np.concatenate([[0], ends, [len(pairs)]]), 0, len(pairs)))
+    return (slice(start, end + 1) for start, end in pairwise(bounds.tolist()))
 
 
 def _padded(first: Array, count: Array) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from data_specs.errors import FrameError, InputError
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
 from replay.drive import EGO_POSES, TRUTH, VEHICLE_OBJECTS, Event, MemoryDrive
+from replay.metrics import matching
 from replay.metrics.detection import (
     DetectionProtocol,
     average_precision,
@@ -98,6 +99,27 @@ def test_matching_many_samples_at_once_equals_the_definition(scenes, seed):
     for limit_m, taken in zip((0.5, 1.0, 2.0), match_greedily(flatten(found), wanted, (0.5, 1.0, 2.0))):
         got = [None if row < 0 else (int(wanted.sample[row]), int(wanted.row[row])) for row in taken]
         assert got == plain_match(found, there, limit_m)
+
+
+def crowd(seed, samples=200):
+    """Samples of very different sizes, some empty; places on a grid and scores with one decimal, so that both tie."""
+    rng = np.random.default_rng(seed)
+    there = [truth(rng.integers(-9, 9, (rng.integers(0, 6), 2))) for _ in range(samples)]
+    found = []
+    for _ in range(samples):
+        xy_m = rng.integers(-18, 18, (rng.integers(0, 40), 2)) / 2
+        found.append(objects(xy_m, np.round(rng.uniform(0, 1, len(xy_m)), 1)))
+    return flatten(found), flatten(there)
+
+
+@pytest.mark.parametrize("batch_pairs", [40, 2_000_000])
+def test_compiled_loops_match_as_numpy_does(monkeypatch, batch_pairs):
+    made, wanted = crowd(seed=1)
+    plain = match_greedily(made, wanted, (0.5, 1.0, 2.0))
+    monkeypatch.setattr(matching, "COMPILED_FROM", 1)
+    monkeypatch.setattr(matching, "BATCH_PAIRS", batch_pairs)
+    assert (plain >= 0).any(axis=1).all()
+    np.testing.assert_array_equal(match_greedily(made, wanted, (0.5, 1.0, 2.0)), plain)
 
 
 def test_a_detection_of_an_ignored_truth_is_neither_right_nor_wrong():
