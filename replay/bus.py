@@ -27,17 +27,26 @@ class Subscription(Protocol):
     """A reader's place in its topics.
 
     `generation` grows each time the reader is given its places, at first or anew (another member came or went): what is
-    polled from then on follows from those places, not from what was polled before.
+    polled from then on follows from those places, not from what was polled before. `resumed` tells whether the group had
+    committed something there before.
     """
 
     generation: int
+    resumed: bool
 
     def poll(self, timeout_s: float = 0.0, max_records: int = 500) -> list[BusRecord]:
         """What has come since the last poll, waiting up to `timeout_s` for a first record; BusError when the bus is gone."""
         ...
 
-    def commit(self) -> None:
-        """Say that all polled so far is dealt with: a restarted member of the group goes on behind it."""
+    def commit(self) -> bool:
+        """Say that all polled so far is dealt with: a restarted member of the group goes on behind it.
+
+        False where other members have these places by now: what was polled is read again there.
+        """
+        ...
+
+    def holds(self) -> bool:
+        """Whether this reader's places are still its own; asks the bus. A member that was away for long has lost them."""
         ...
 
     def behind(self) -> int:
@@ -68,6 +77,10 @@ class Bus(Protocol):
 
     def tail(self, topics: Sequence[str], span_ns: int) -> list[BusRecord]:
         """The last records of topics: those of the last `span_ns` of record time in each partition, and perhaps some more."""
+        ...
+
+    def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        """How many partitions each of these topics has: how many members of a group can share it."""
         ...
 
     def close(self) -> None: ...
@@ -101,6 +114,9 @@ class MemoryBus:
         with self._arrived:
             return [record for topic in topics for record in self._logs[topic][_rewound(self._logs[topic], None, span_ns):]]
 
+    def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        return dict.fromkeys(topics, 1)
+
     def close(self) -> None:
         with self._arrived:
             self._closed = True
@@ -112,6 +128,7 @@ class _MemorySubscription:
         self._bus, self._group = bus, group
         self.generation = 1
         with bus._arrived:
+            self.resumed = any((group or "", topic) in bus._committed for topic in topics)
             self._next = {
                 topic: _rewound(bus._logs[topic], bus._committed[group or "", topic], rewind_ns)
                 if (group or "", topic) in bus._committed else 0 if from_start else len(bus._logs[topic]) for topic in topics
@@ -130,10 +147,14 @@ class _MemorySubscription:
                 records += new
         return records
 
-    def commit(self) -> None:
+    def commit(self) -> bool:
         if self._group is not None:
             with self._bus._arrived:
                 self._bus._committed.update({(self._group, topic): place for topic, place in self._next.items()})
+        return True
+
+    def holds(self) -> bool:
+        return True
 
     def behind(self) -> int:
         with self._bus._arrived:

@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
-from v2x import gateway_commands, keys_commands
+from v2x import gateway_commands, kafka_commands, keys_commands
 
 app = typer.Typer(no_args_is_help=True)
 app.registered_commands += gateway_commands.app.registered_commands
+app.registered_commands += kafka_commands.app.registered_commands
 import_app = typer.Typer(no_args_is_help=True)
 broker_app = typer.Typer(no_args_is_help=True, help="A development Kafka on loopback.")
 app.add_typer(broker_app, name="broker")
 app.add_typer(keys_commands.keys_app, name="keys")
+app.add_typer(kafka_commands.topics_app, name="topics")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 SharedBus = Annotated[str, typer.Option("--bus", help="kafka://host:port[,host:port]")]

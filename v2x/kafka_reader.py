@@ -59,13 +59,14 @@ class KafkaReader:
 
     def __init__(self, connection: Connection, watch: Watch, topics: Sequence[str], group: str | None, from_start: bool,
                  rewind_ns: int) -> None:
-        self.generation = 0
+        self.generation, self.resumed = 0, False
         self._connection, self._watch, self._group, self._rewind_ns = connection, watch, group, rewind_ns
         self._closed = False
         self._given: set[Any] | None = None  # partitions that a rebalance has just handed over
         self._held: dict[Any, deque[BusRecord]] = {}  # by partition, fetched and not handed out
         self._next: dict[Any, int] = {}  # by partition, behind what was handed out
         self._before: dict[Any, _Place] = {}
+        self._committed: dict[Any, Any] = {}
         self._trails: dict[Any, Trail] = {}
         self._consumer = connection.kafka.KafkaConsumer(
             **connection.arguments(), group_id=group, enable_auto_commit=False,
@@ -95,18 +96,23 @@ class KafkaReader:
             if time.monotonic() >= deadline:
                 return []
 
-    def commit(self) -> None:
-        """Commit what was polled; what another member has taken over meanwhile is that member's, and is read again there."""
+    def commit(self) -> bool:
+        """Commit what was polled; False where another member has taken over: it is that member's, and is read again there."""
+        self._committed = {place: self._said(place, offset) for place, offset in self._next.items()}
+        return self.holds()
+
+    def holds(self) -> bool:
+        """Whether the group still takes this member's word: says again what was committed last."""
         from kafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 
-        if self._group is None or not self._next:
-            return
-        places = {place: self._said(place, offset) for place, offset in self._next.items()}
+        if self._group is None or not self._committed:
+            return True
         with self._connection.errors("commit"):
             try:
-                self._consumer.commit(places, timeout_ms=5_000)
+                self._consumer.commit(self._committed, timeout_ms=5_000)
             except (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError):
-                return
+                return False
+        return True
 
     def behind(self) -> int:
         """How many records of this reader's partitions were not polled yet, as its last fetches said."""
@@ -147,12 +153,15 @@ class KafkaReader:
         """Go to the rewound places of partitions that were just handed over; what is then left of the records found."""
         given, self._given = self._given or set(), None
         self.generation += 1
-        self._held, self._next, self._before, self._trails = {}, {}, {}, {place: Trail(self._rewind_ns) for place in given}
+        self._held, self._next, self._before, self._committed = {}, {}, {}, {}
+        self._trails = {place: Trail(self._rewind_ns) for place in given}
         kept = dict(found)
+        self.resumed = False
         for place in given:
             said = self._consumer.committed(place, metadata=True, timeout_ms=5_000)
             if said is None:
                 continue
+            self.resumed = True
             rewound = min(int(said.metadata), said.offset) if said.metadata.isdigit() and self._rewind_ns > 0 else said.offset
             self._before[place] = _Place(said.offset, rewound)
             if rewound < said.offset:

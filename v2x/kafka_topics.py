@@ -1,16 +1,26 @@
 """Topics on a real cluster: how they are, and making them as a site needs them (v2x/topics.py says what that is)."""
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
-from data_specs.errors import BusError
+from data_specs.errors import BusError, UnknownFormat
+from v2x.buses import KAFKA, bootstrap_of, require_shared_bus
 from v2x.kafka import require_created
 from v2x.kafka_client import Connection, connect
-from v2x.kafka_settings import KafkaSettings
+from v2x.kafka_settings import KafkaSettings, read_settings
 from v2x.topics import TOPICS, TopicChange, TopicState
 
 _COPIES = 3  # where there are as many brokers
+
+
+def open_topics(url: str, command: str) -> KafkaTopics:
+    """The topics of the Kafka at "kafka://host:port[,host:port]", secured as the environment says."""
+    require_shared_bus(url, command)
+    if not url.startswith(KAFKA):
+        raise UnknownFormat("--bus", repr(url), f"{KAFKA}host:port[,host:port]")
+    return KafkaTopics(bootstrap_of(url), read_settings(os.environ))
 
 
 class KafkaTopics:

@@ -55,9 +55,14 @@ def message_headers(header: Header, origin: GeoPoint | None = None) -> dict[str,
     return said
 
 
-def dead_letter(octets: bytes, reason: str, source: str, received_ns: int, key: str = "") -> BusRecord:
-    """The record of octets that were refused: why, who sent them as far as that is known (publisher or address), and when."""
+def dead_letter(octets: bytes, reason: str, source: str, received_ns: int, key: str = "", place: str = "") -> BusRecord:
+    """The record of octets that were refused: why, who sent them as far as that is known (publisher or address), and when.
+
+    `place` says which record of the bus they were ("topic/partition/offset"), where they were one.
+    """
     said = {"reason": reason.encode(), "source": source.encode(), "received_ns": b"%d" % received_ns}
+    if place:
+        said["place"] = place.encode()
     return BusRecord(DEAD_LETTERS, key, octets, received_ns, said)
 
 

@@ -55,6 +55,7 @@ _MESSAGE_HEADERS = {
 _LETTER_HEADERS = {
     "reason": "why it was refused, one line",
     "source": "publisher or address, as far as known",
+    "place": "topic/partition/offset of the record they were; absent for what never was one",
     "received_ns": "our clock at the door, decimal Unix nanoseconds",
 }
 _ARROW = "application/vnd.apache.arrow.stream"
@@ -122,6 +123,13 @@ def partitions_of(spec: TopicSpec, site: Site, at_least: int = 1) -> int:
 def plan(site: Site, present: Mapping[str, TopicState], at_least: int = 1) -> list[TopicChange]:
     """What makes a cluster's topics those that a site needs: nothing for a cluster that has them. Partitions only grow."""
     return [_change(spec, partitions_of(spec, site, at_least), present.get(spec.name)) for spec in TOPICS]
+
+
+def troubles(site: Site, present: Mapping[str, TopicState]) -> list[str]:
+    """One line for each thing in which a cluster's topics are not what a site needs."""
+    unlike = [f"{change.name}: {'absent' if change.create else 'needs ' + change.said}" for change in plan(site, present)
+              if change.create or (change.settings and not change.grow)]
+    return unlike + shortages(site, {name: state.partitions for name, state in present.items()})
 
 
 def shortages(site: Site, partitions: Mapping[str, int]) -> list[str]:
