@@ -81,7 +81,7 @@ def make_gateway(settings: GatewaySettings) -> Gateway:
     from v2x.security.verify import Verifier
 
     store = read_trust_store(settings.trust)
-    return Gateway(site, {crossing.id: Verifier(store, "required", crossing.origin) for crossing in site.crossings})
+    return Gateway(site, {crossing.id: Verifier(store, crossing.origin) for crossing in site.crossings})
 
 
 def serve(inlet: UdpInlet, gateway: Gateway, bus: Bus, stop: threading.Event, seconds: float | None = None,

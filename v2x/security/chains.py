@@ -56,6 +56,11 @@ class Chain:
         """HashedId8 and HashedId10 of all of them: what a revocation list may name."""
         return frozenset(certificate.hash[-octets:] for certificate in self.all for octets in (8, 10))
 
+    @cached_property
+    def bound(self) -> bool:
+        """Whether any of them is bound to a region."""
+        return any(certificate.region is not None for certificate in self.all)
+
     def holds_at(self, place: GeoPoint, countries: frozenset[int]) -> bool:
         """Whether the place lies in the regions of all of them."""
         return all(certificate.region is None or inside(certificate.region, place, countries) for certificate in self.all)

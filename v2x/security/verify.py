@@ -12,10 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from data_specs.clock import NS_PER_S, unix_ns_from_its_ms
-from data_specs.errors import SpecError
 from data_specs.messages import GeoPoint
-from data_specs.site import POLICIES
-from v2x.codecs.geonet import ForeignPacket, unsigned
 from v2x.security.chains import Chain, KnownChains
 from v2x.security.ecdsa import compressed, signature_holds, signed_hash
 from v2x.security.errors import SignatureRefused, refusing
@@ -27,7 +24,6 @@ from v2x.security.store import TrustStore
 from v2x.security.tables import DATA, LATITUDE, LONGITUDE, TO_BE_SIGNED_DATA
 from v2x.security.window import ReplayWindow
 
-_NO_VERDICT = ("unsupported", "unknown-signer")  # reasons that say nothing against a message
 _read = reader(DATA, "signed message")
 _write_signed_part = writer(TO_BE_SIGNED_DATA, "tbsData")
 
@@ -53,26 +49,25 @@ class Opened:
     """A message out of its envelope."""
 
     payload: bytes  # what was signed: a facility message, or a GeoNetworking packet from its common header on
-    publisher: str  # HashedId8 of the signing certificate, 16 hex digits; "" = not signed, or not checked
-    psid: int  # the application that it was signed for; -1 = not checked
-    generated_ns: int  # Unix ns by the sender's clock; -1 = not checked
-    signed: bool  # a signature was there and holds
+    publisher: str  # HashedId8 of the signing certificate, 16 hex digits
+    psid: int  # the application that it was signed for
+    generated_ns: int  # Unix ns by the sender's clock
 
 
 class Verifier:
-    """Opens the messages of one crossing; keeps the certificates and the messages it has seen, both bounded."""
+    """Opens signed messages; keeps the certificates and the messages it has seen, both bounded.
 
-    def __init__(self, trust: TrustStore, policy: str = "required", place: GeoPoint | None = None,
-                 countries: frozenset[int] = frozenset(), limits: Limits | None = None) -> None:
+    What a crossing does with unsigned messages is its gateway's business: here each is refused as such.
+    """
+
+    def __init__(self, trust: TrustStore, place: GeoPoint | None = None, countries: frozenset[int] = frozenset(),
+                 limits: Limits | None = None) -> None:
         """Start from a trust store.
 
-        `policy` (data_specs.site): required; preferred: what is unsigned, or cannot be judged, passes as unsigned; off: nothing
-        is checked. `place`: where messages come from that say no place themselves, the crossing; `countries`: the UN M49 numbers
-        of all that it lies in.
+        `place`: where messages come from that say no place themselves, the crossing; without it they are outside of every
+        region. `countries`: the UN M49 numbers of all that it lies in, for regions that are countries.
         """
-        if policy not in POLICIES:
-            raise SpecError(f"policy: {policy!r}, expected one of {', '.join(POLICIES)}")
-        self._policy, self._place, self._countries = policy, place, countries
+        self._place, self._countries = place, countries
         self._limits = limits or Limits()
         self._revoked = trust.revoked
         self._chains = KnownChains(trust.authorities, trust.units, self._limits.certificates)
@@ -80,29 +75,13 @@ class Verifier:
         self._fits_here: dict[bytes, bool] = {}
 
     def open(self, octets: bytes, received_ns: int) -> Opened:
-        """Ieee1609Dot2Data (03 81 signed, 03 80 unsecured) opened; SignatureRefused with its reason.
+        """Ieee1609Dot2Data opened, or SignatureRefused with its reason.
 
         `received_ns`: Unix ns of the receiver's clock, which may run backwards.
         """
-        if self._policy == "off":
-            return _unchecked(octets)
-        try:
-            return self._open(octets, received_ns)
-        except SignatureRefused as refused:
-            if self._policy == "required" or refused.reason not in _NO_VERDICT:
-                raise
-            return _unchecked(octets)
-
-    def open_bare(self, payload: bytes) -> Opened:
-        """A message that came without an envelope: passes unless signatures are required; SignatureRefused("unsigned")."""
-        if self._policy == "required":
-            raise SignatureRefused("unsigned", "no signature", "one: this crossing requires it")
-        return Opened(payload, "", -1, -1, signed=False)
-
-    def _open(self, octets: bytes, received_ns: int) -> Opened:
         kind, content = _parsed(octets)
         if kind == "unsecuredData":
-            return self.open_bare(content)
+            raise SignatureRefused("unsigned", "unsecured data", "signed data")
         body = content["tbsData"]
         payload, psid, generated_ns = _claims(content)
         self._require_fresh(body["headerInfo"], generated_ns, received_ns)
@@ -115,7 +94,7 @@ class Verifier:
             raise SignatureRefused("bad-signature", f"a signature that is not {signer}'s over this message", "its own")
         self._window.remember(signer.hash, generated_ns, data_hash, received_ns - self._limits.stale_ns(psid))
         self._learn(body["headerInfo"])
-        return Opened(payload, signer.hashed_id8.hex(), psid, generated_ns, signed=True)
+        return Opened(payload, signer.hashed_id8.hex(), psid, generated_ns)
 
     def _signer(self, kind: str, content: Any) -> Chain:
         match kind:
@@ -154,14 +133,13 @@ class Verifier:
                                    "a place inside")
 
     def _in_region(self, chain: Chain, location: dict[str, int] | None) -> bool:
-        """Whether where the message was made, or else the crossing, lies in the regions of the chain; true where it has none."""
+        """Whether where the message was made, or else the crossing, lies in the regions of the chain, where it has any."""
         if location is not None and location["latitude"] < LATITUDE.high and location["longitude"] < LONGITUDE.high:
             place = GeoPoint(location["latitude"] * 1e-7, location["longitude"] * 1e-7, 0.0)
             return chain.holds_at(place, self._countries)
         known = self._fits_here.get(chain.certificate.hash)
         if known is None:
-            known = all(c.region is None for c in chain.all) or (
-                self._place is not None and chain.holds_at(self._place, self._countries))
+            known = not chain.bound or (self._place is not None and chain.holds_at(self._place, self._countries))
             if len(self._fits_here) > self._limits.certificates:
                 self._fits_here.clear()
             self._fits_here[chain.certificate.hash] = known
@@ -214,10 +192,3 @@ def _signed_octets(body: dict[str, Any]) -> bytes:
     header = body["headerInfo"] | {"encryptionKey": ("public", key | {"publicKey": (curve, compressed(point))})}
     return _write_signed_part(body | {"headerInfo": header})
 
-
-def _unchecked(octets: bytes) -> Opened:
-    """What lies in an envelope whose signature does not matter."""
-    try:
-        return Opened(unsigned(octets), "", -1, -1, signed=False)
-    except ForeignPacket as error:
-        raise SignatureRefused("malformed", error.reason, "unsecured or signed data") from error
