@@ -11,9 +11,9 @@ FOLDER = Path(__file__).parent / "vectors"
 LAST_KNOWN_CONTAINER = 5
 
 
-def vectors(name: str) -> list[dict[str, Any]]:
+def vectors(name: str, message: str = "cpm_v211") -> list[dict[str, Any]]:
     """The lines of one vector file."""
-    return [json.loads(line) for line in (FOLDER / f"cpm_v211_{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (FOLDER / f"{message}_{name}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def without_novelties(value: Any) -> Any:
