@@ -73,7 +73,7 @@ class Gateway:
     """Lets in what belongs to a site's crossings, under their policies of signatures."""
 
     def __init__(self, site: Site, verifiers: Mapping[str, Verifier] | None = None, window: ReplayWindow | None = None) -> None:
-        """`verifiers` by crossing, all of the policy "required": what follows from a refusal is decided here.
+        """`verifiers` by crossing; what follows from a refusal is decided here, by its policy.
 
         SpecError where a crossing asks for signatures and there is no verifier to check them.
         """
