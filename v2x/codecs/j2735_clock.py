@@ -2,8 +2,10 @@
 
 All of them leave something out: a DSecond its minute, a MinuteOfTheYear its year, a TimeMark its hour. What is left out is
 taken from the time of arrival, so that the result is the nearest to it. A time that says no milliseconds cannot be told: such a
-message is dated by its arrival. Source: SAE J2735, DE_DSecond, DE_DOffset, DE_MinuteOfTheYear, DE_TimeMark; DDateTime is local
-time and DOffset what it is ahead of UTC, in minutes.
+message is dated by its arrival. Where there is no time of arrival (0), what is left out is a DecodeError.
+
+Source: SAE J2735, DE_DSecond, DE_DOffset, DE_MinuteOfTheYear, DE_TimeMark; DDateTime is local time and DOffset what it is
+ahead of UTC, in minutes.
 """
 from __future__ import annotations
 
@@ -27,12 +29,13 @@ _PARTS = {
 }
 
 
-def unix_ns_of_second(second_ms: int, received_ns: int) -> int:
+def unix_ns_of_second(second_ms: int, received_ns: int, where: str, offset_bits: int) -> int:
     """The moment nearest to `received_ns` that lies `second_ms` into a minute; `received_ns` itself where that is unknown."""
+    _require_arrival(received_ns, where, offset_bits)
     if second_ms > LAST_SECOND:
         return received_ns
     minutes = (received_ns - second_ms * NS_PER_MS + MINUTE_NS // 2) // MINUTE_NS
-    return max(minutes, 0) * MINUTE_NS + second_ms * NS_PER_MS
+    return minutes * MINUTE_NS + second_ms * NS_PER_MS
 
 
 def second_of_unix_ns(unix_ns: int) -> int:
@@ -44,11 +47,13 @@ def unix_ns_of_date_time(value: dict[str, int], received_ns: int, where: str, of
     """The moment of a DDateTime, completed from the time of arrival; DecodeError for a date that there is not."""
     second_ms = value.get("second", UNKNOWN_SECOND)
     if second_ms > LAST_SECOND:
-        return received_ns
+        return _require_arrival(received_ns, where, offset_bits)
     ahead = timedelta(minutes=value.get("offset", 0))
     known = {name: value[name] for name, (unknown, _) in _PARTS.items() if value.get(name, unknown) != unknown}
     arrival = datetime.fromtimestamp(received_ns // NS_PER_S, tz=UTC) + ahead
     steps = [step for name, (_, step) in _PARTS.items() if name not in known]
+    if steps:
+        _require_arrival(received_ns, where, offset_bits)
     shifts = (-1, 0, 1) if steps else (0,)
     moments = [_unix_ns(moment - ahead, second_ms)
                for moment in _with_parts((arrival + shift * min(steps, default=timedelta()) for shift in shifts), known)]
@@ -64,13 +69,14 @@ def date_time_of_unix_ns(unix_ns: int) -> dict[str, int]:
             "second": second_of_unix_ns(unix_ns), "offset": 0}
 
 
-def unix_ns_of_minute_of_year(minute: int, second_ms: int, received_ns: int) -> int:
+def unix_ns_of_minute_of_year(minute: int, second_ms: int, received_ns: int, where: str, offset_bits: int) -> int:
     """The moment of a MinuteOfTheYear and a DSecond, in the year that brings it nearest to the arrival.
 
     Without the minute (527040) the nearest minute counts, without the second (65535) the arrival.
     """
     if second_ms > LAST_SECOND or minute >= UNKNOWN_MINUTE_OF_YEAR:
-        return unix_ns_of_second(second_ms, received_ns)
+        return unix_ns_of_second(second_ms, received_ns, where, offset_bits)
+    _require_arrival(received_ns, where, offset_bits)
     year = datetime.fromtimestamp(received_ns // NS_PER_S, tz=UTC).year
     moments = [year_start_ns(candidate) + minute * MINUTE_NS + second_ms * NS_PER_MS for candidate in (year - 1, year, year + 1)]
     return min(moments, key=lambda unix_ns: abs(unix_ns - received_ns))
@@ -103,6 +109,12 @@ def mark_of_unix_ns(unix_ns: int, unknown: int) -> int:
 def year_start_ns(year: int) -> int:
     """Unix nanoseconds of New Year, UTC."""
     return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * NS_PER_S
+
+
+def _require_arrival(received_ns: int, where: str, offset_bits: int) -> int:
+    if received_ns <= 0:
+        raise DecodeError(where, offset_bits, "a part of a time", "a time of arrival to complete it")
+    return received_ns
 
 
 def _with_parts(moments: Iterable[datetime], known: dict[str, Any]) -> list[datetime]:

@@ -10,17 +10,17 @@ import math
 from typing import Any
 
 from data_specs.clock import NS_PER_MS
-from data_specs.errors import DecodeError
-from data_specs.messages import GeoPoint, Header, RoadsideMessage
+from data_specs.messages import Header, RoadsideMessage
 from data_specs.objects import ObjectClass
 from v2x.codecs import j2735_confidence as confidence
 from v2x.codecs.j2735_classes import class_of_user, class_of_vehicle
 from v2x.codecs.j2735_clock import unix_ns_of_date_time
+from v2x.codecs.j2735_station import UNAVAILABLE_ACCELERATION, direction_rad, place_of, speed_mps, yaw_rate_radps
 from v2x.codecs.rows import NAN, Row, object_list
 
-_TENTH, _CENTI, _SPEED_MPS, _HEADING_RAD = 0.1, 0.01, 0.02, math.radians(0.0125)
-_UNAVAILABLE_SPEED, _UNAVAILABLE_HEADING = 8191, 28_800
+_TENTH, _CENTI = 0.1, 0.01
 _BODY_BIT = 24  # of the message in a frame whose length takes one octet
+_TIME_BIT = _BODY_BIT + 43  # of sDSMTimeStamp
 
 
 def message_of(pdu: dict[str, Any], form: str, raw: bytes, publisher: str, received_ns: int) -> RoadsideMessage:
@@ -29,37 +29,14 @@ def message_of(pdu: dict[str, Any], form: str, raw: bytes, publisher: str, recei
     What sDSMTimeStamp leaves out is completed from `received_ns` (see `j2735_clock`).
     """
     message = pdu["value"]
-    generated_ns = unix_ns_of_date_time(message["sDSMTimeStamp"], received_ns, "SDSM.sDSMTimeStamp", _BODY_BIT + 43)
+    at = message["refPos"]
+    generated_ns = unix_ns_of_date_time(message["sDSMTimeStamp"], received_ns, "SDSM.sDSMTimeStamp", _TIME_BIT)
     rows = [_row(seen, generated_ns) for seen in message["objects"]]
     return RoadsideMessage(
         Header(publisher, form, generated_ns, received_ns, 0, 1, raw), int(message["sourceID"], 16),
-        geo_point(message["refPos"], "SDSM.refPos"), object_list(rows, publisher), (), (),
+        place_of(at["lat"], at["long"], at.get("elevation", -4096), "SDSM.refPos", _TIME_BIT),
+        object_list(rows, publisher), (), (),
     )
-
-
-def geo_point(position: dict[str, Any], where: str) -> GeoPoint:
-    """A Position3D as a place; DecodeError where it is unavailable."""
-    if position["lat"] > 900_000_000 or position["long"] > 1_800_000_000:
-        raise DecodeError(where, _BODY_BIT, "an unavailable position", "latitude and longitude")
-    elevation = position.get("elevation", -4096)
-    return GeoPoint(position["lat"] / 1e7, position["long"] / 1e7, NAN if elevation == -4096 else elevation / 10)
-
-
-def speed_mps(speed: int) -> float:
-    """Metres per second; NaN where unavailable."""
-    return NAN if speed == _UNAVAILABLE_SPEED else speed * _SPEED_MPS
-
-
-def direction_rad(heading: int) -> float:
-    """Counter-clockwise from East, within [-pi, pi]; NaN where unavailable."""
-    if heading == _UNAVAILABLE_HEADING:
-        return NAN
-    return math.remainder(math.pi / 2 - heading * _HEADING_RAD, 2 * math.pi)
-
-
-def yaw_rate_radps(acceleration: dict[str, int] | None) -> float:
-    """Counter-clockwise, from an AccelerationSet4Way, whose yaw is positive clockwise; NaN where there is none."""
-    return NAN if acceleration is None else -math.radians(acceleration["yaw"] * _CENTI)
 
 
 def _row(seen: dict[str, Any], generated_ns: int) -> Row:
@@ -78,7 +55,7 @@ def _row(seen: dict[str, Any], generated_ns: int) -> Row:
         sigma=(horizontal, horizontal, vertical, turn, speed, turn),
         size_lwh_m=size_m, size_sigma_m=size_sigma_m,
         yaw_rad=heading, velocity=(speed_mps(common["speed"]), heading), polar=True,
-        yaw_rate_radps=yaw_rate_radps(common.get("accel4way")),
+        yaw_rate_radps=yaw_rate_radps(common.get("accel4way", UNAVAILABLE_ACCELERATION)),
         label=label, score=score, track_id=common["objectID"],
     )
 

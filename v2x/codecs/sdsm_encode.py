@@ -15,17 +15,23 @@ import numpy as np
 from data_specs.arrays import Array
 from data_specs.clock import NS_PER_MS
 from data_specs.errors import SpecError
-from data_specs.messages import GeoPoint, RoadsideMessage
+from data_specs.messages import RoadsideMessage
 from data_specs.objects import ObjectClass, ObjectList
 from v2x.codecs import j2735
 from v2x.codecs import j2735_confidence as confidence
 from v2x.codecs.j2735_classes import user_type_of, vehicle_class_of
 from v2x.codecs.j2735_clock import date_time_of_unix_ns
+from v2x.codecs.j2735_station import (
+    UNAVAILABLE_ACCURACY,
+    acceleration_of,
+    heading_of,
+    message_count,
+    position_of,
+    speed_of,
+    temporary_id,
+)
 
-MOVING_MPS = 0.5
-_COUNT_NS = 100 * NS_PER_MS  # senders count their messages at 10 Hz
-_UNAVAILABLE_ACCELERATION = {"long": 2001, "lat": 2001, "vert": -127}
-UNAVAILABLE_ACCURACY = {"semiMajor": 255, "semiMinor": 255, "orientation": 65_535}
+_MOVING_MPS = 0.5
 
 
 def pdu_of(message: RoadsideMessage) -> dict[str, Any]:
@@ -39,45 +45,13 @@ def pdu_of(message: RoadsideMessage) -> dict[str, Any]:
         "sourceID": temporary_id(message.station_id),
         "equipmentType": "rsu",
         "sDSMTimeStamp": date_time_of_unix_ns(header.generated_ns),
-        "refPos": position_3d(message.position),
-        "refPosXYConf": UNAVAILABLE_ACCURACY,
+        "refPos": position_of(message.position),
+        "refPosXYConf": dict(UNAVAILABLE_ACCURACY),
         "objects": [_object(objects, row, whole_ms_ns) for row in range(len(objects))],
     }}
 
 
-def message_count(generated_ns: int) -> int:
-    """A MsgCount that grows by one every tenth of a second."""
-    return generated_ns // _COUNT_NS % 128
-
-
-def temporary_id(station_id: int) -> str:
-    """Four octets as hex; SpecError for a number that does not fit."""
-    if not 0 <= station_id < 1 << 32:
-        raise SpecError(f"station_id: {station_id}, expected 0 to 4294967295")
-    return f"{station_id:08x}"
-
-
-def position_3d(position: GeoPoint) -> dict[str, int]:
-    """A Position3D, without an elevation where it is unknown."""
-    place = {"lat": round(position.latitude_deg * 1e7), "long": max(round(position.longitude_deg * 1e7), -1_799_999_999)}
-    if math.isnan(position.altitude_m):
-        return place
-    return place | {"elevation": min(max(round(position.altitude_m * 10), -4095), 61_439)}
-
-
-def heading_of(direction_rad: float) -> int:
-    """Clockwise from North in 0.0125 degrees; unavailable (28800) for NaN."""
-    if math.isnan(direction_rad):
-        return 28_800
-    return round(math.degrees(math.pi / 2 - direction_rad) / 0.0125) % 28_800
-
-
-def speed_of(speed_mps: float) -> int:
-    """In 0.02 m/s, at most 163.8 m/s; unavailable (8191) for NaN."""
-    return 8191 if math.isnan(speed_mps) else min(round(speed_mps / 0.02), 8190)
-
-
-def motion(objects: ObjectList, row: int) -> tuple[float, float, float, float]:
+def _motion(objects: ObjectList, row: int) -> tuple[float, float, float, float]:
     """Speed, heading (counter-clockwise from East) and their standard deviations; NaN where unmeasured."""
     velocity, covariance = objects.velocity_mps[row], objects.covariance[row]
     yaw_sigma = math.sqrt(covariance[3, 3]) if covariance[3, 3] >= 0.0 else math.nan
@@ -91,19 +65,14 @@ def motion(objects: ObjectList, row: int) -> tuple[float, float, float, float]:
     across = np.array([-along[1], along[0]])
     speed_sigma, across_sigma = (math.sqrt(max(axis @ covariance[4:, 4:] @ axis, 0.0))
                                  if not np.isnan(covariance[4:, 4:]).any() else math.nan for axis in (along, across))
-    if speed < MOVING_MPS:
+    if speed < _MOVING_MPS:
         return speed, yaw, speed_sigma, yaw_sigma
     return speed, math.atan2(velocity[1], velocity[0]), speed_sigma, across_sigma / speed
 
 
-def acceleration_set(yaw_rate_radps: float) -> dict[str, int]:
-    """An AccelerationSet4Way that tells the yaw rate alone."""
-    return _UNAVAILABLE_ACCELERATION | {"yaw": min(max(round(-math.degrees(yaw_rate_radps) * 100), -32_767), 32_767)}
-
-
 def _object(objects: ObjectList, row: int, reference_ns: int) -> dict[str, Any]:
     label, size_m = ObjectClass(objects.label[row]), objects.boxes.size_lwh_m[row]
-    speed_mps, heading, speed_sigma, heading_sigma = motion(objects, row)
+    speed_mps, heading, speed_sigma, heading_sigma = _motion(objects, row)
     variances = np.diagonal(objects.covariance[row])[:3]
     east, north, vertical = (math.sqrt(value) if value >= 0.0 else math.nan for value in variances.tolist())
     common: dict[str, Any] = {
@@ -122,7 +91,7 @@ def _object(objects: ObjectList, row: int, reference_ns: int) -> dict[str, Any]:
         "headingConf": confidence.name_of(heading_sigma, confidence.HEADING_RAD),
     }
     if not math.isnan(yaw_rate := float(objects.yaw_rate_radps[row])):
-        common["accel4way"] = acceleration_set(yaw_rate)
+        common["accel4way"] = acceleration_of(yaw_rate)
     more = _optional_data(label, size_m, objects.size_sigma_m[row])
     return {"detObjCommon": common} if more is None else {"detObjCommon": common, "detObjOptData": more}
 
