@@ -9,8 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from data_specs.errors import DecodeError, UnknownFormat
-from data_specs.messages import Message, RoadsideMessage
-from v2x.codecs import cpm_tr103562, cpm_tr103562_decode, cpm_v211, cpm_v211_decode, cpm_v211_encode
+from data_specs.messages import HazardMessage, Message, RoadsideMessage, StationMessage
+from v2x.codecs import (
+    cam_v141,
+    cam_v141_message,
+    cpm_tr103562,
+    cpm_tr103562_decode,
+    cpm_v211,
+    cpm_v211_decode,
+    cpm_v211_encode,
+    denm_v131,
+    denm_v131_message,
+)
 from v2x.codecs.formats import Format
 
 FORMATS = (
@@ -18,6 +28,10 @@ FORMATS = (
            cpm_v211_encode.pdu_of),
     Format(cpm_tr103562.FORMS, ((cpm_tr103562.PROTOCOL_VERSION, cpm_tr103562.MESSAGE_ID),), cpm_tr103562_decode.message_of,
            RoadsideMessage),
+    Format(cam_v141.FORMS, ((cam_v141.PROTOCOL_VERSION, cam_v141.MESSAGE_ID),), cam_v141_message.message_of, StationMessage,
+           cam_v141_message.pdu_of),
+    Format(denm_v131.FORMS, ((denm_v131.PROTOCOL_VERSION, denm_v131.MESSAGE_ID),), denm_v131_message.message_of, HazardMessage,
+           denm_v131_message.pdu_of),
 )
 _BY_OPENING = {bytes(opening): row for row in FORMATS for opening in row.openings}
 _BY_NAME = {form: row for row in FORMATS for form in row.forms}

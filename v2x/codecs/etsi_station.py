@@ -7,6 +7,7 @@ Accuracies are at a confidence level of 95 %: of one coordinate 1.96 standard de
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from data_specs.arrays import Array
 from data_specs.clock import its_ms_near, unix_ns_from_its_ms
 from data_specs.errors import DecodeError, SpecError
 from data_specs.messages import GeoPoint
-from data_specs.objects import ObjectClass
+from data_specs.objects import ObjectClass, ObjectList
+from v2x.codecs.rows import Row
 from v2x.codecs.uncertainty import SIGMAS_95, confidence_of, sigma_of
 
 NAN = math.nan
@@ -42,6 +44,17 @@ _STATION_TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How a station moves, NaN where it does not know; the direction is that of the movement, else where the station points."""
+
+    speed_mps: float
+    speed_sigma_mps: float
+    direction_rad: float  # counter-clockwise from East
+    direction_sigma_rad: float
+    backward: bool
+
+
 def class_of_station(station_type: int, vehicle_role: str = "default") -> ObjectClass:
     """The class of a stationType; a light truck is a van, a moped a motorcycle, a roadside unit something other."""
     if station_type == 10 and vehicle_role in _OTHER_SPECIAL_ROLES:
@@ -54,11 +67,12 @@ def station_type_of(label: ObjectClass) -> int:
     return _STATION_TYPES.get(label, 0)
 
 
-def generated_ns_of(delta_time: int, received_ns: int, path: str, bit: int) -> int:
-    """Unix time of a generationDeltaTime, by the time of arrival; DecodeError at the field where there is none."""
-    if received_ns <= 0:
-        raise DecodeError(path, bit, "16 bits of a time", "a time of arrival to complete them")
-    return unix_ns_from_its_ms(its_ms_near(delta_time, received_ns))
+def generated_ns_of(delta_time: int, received_ns: int) -> int:
+    """Unix time of a generationDeltaTime: the one nearest to the time of arrival.
+
+    Where that is not known (0) it counts from the ITS epoch: then only differences within a minute mean something.
+    """
+    return unix_ns_from_its_ms(its_ms_near(delta_time, received_ns) if received_ns > 0 else delta_time)
 
 
 def place_of(position: dict[str, Any], path: str, latitude_bit: int) -> GeoPoint:
@@ -152,6 +166,52 @@ def speed_code_of(speed_mps: float, sigma_mps: float) -> dict[str, int]:
     """A speed as coded; 163.82 m/s and more is out of range."""
     value = 16_383 if math.isnan(speed_mps) else min(round(speed_mps / CENTI), 16_382)
     return {"speedValue": value, "speedConfidence": confidence_of(sigma_mps, 125, CENTI)}
+
+
+def row_at(position: dict[str, Any], measured_ns: int, label: ObjectClass, station_id: int) -> Row:
+    """The station's own row at its reference position, with the uncertainty of its place."""
+    covariance = ellipse_covariance(position["positionConfidenceEllipse"])
+    east, north = np.sqrt(np.diagonal(covariance)).tolist()
+    up = altitude_sigma(position["altitude"]["altitudeConfidence"])
+    row = Row(measured_ns, (0.0, 0.0, 0.0), (east, north, up, NAN, NAN, NAN), label=label, track_id=station_id)
+    if east > 0.0 and north > 0.0:
+        row.correlation = {(0, 1): float(covariance[0, 1]) / (east * north)}
+    return row
+
+
+def put_motion(row: Row, heading: int, heading_confidence: int, speed: dict[str, int], *, backward: bool = False) -> None:
+    """Yaw and velocity into a row, of a heading of the movement and a speed as coded. A speed of zero needs no heading."""
+    direction_rad, direction_sigma = yaw_of(heading), angle_sigma(heading_confidence)
+    speed_mps, speed_sigma = speed_of(speed)
+    row.yaw_rad = direction_rad + math.pi * backward
+    if math.isnan(direction_rad) and speed_mps == 0.0:
+        row.velocity, row.sigma = (0.0, 0.0), (*row.sigma[:4], speed_sigma, speed_sigma)
+        return
+    row.velocity, row.polar = (speed_mps, direction_rad), True
+    row.sigma = (*row.sigma[:3], direction_sigma, speed_sigma, direction_sigma)
+
+
+def motion_of(objects: ObjectList) -> Motion:
+    """The motion of one object; its direction is that of its velocity or of its box, whichever is known better.
+
+    A yaw of exactly zero, without uncertainty and without movement, is one that was not measured.
+    """
+    velocity_mps, covariance = objects.velocity_mps[0], objects.covariance[0]
+    yaw_rad, yaw_sigma = float(objects.boxes.yaw_rad[0]), float(np.sqrt(covariance[3, 3]))
+    speed_mps = float(np.hypot(*velocity_mps))
+    if not speed_mps > 0.0:
+        unmeasured = yaw_rad == 0.0 and math.isnan(yaw_sigma)
+        unknown = bool(np.isnan(covariance[4:, 4:]).any())
+        speed_sigma = NAN if unknown else math.sqrt(max(np.linalg.eigvalsh(covariance[4:, 4:])[1], 0.0))
+        return Motion(speed_mps, speed_sigma, NAN if unmeasured else yaw_rad, yaw_sigma, False)
+    along = velocity_mps / speed_mps
+    across = np.array([-along[1], along[0]])
+    speed_sigma, across_mps = (float(np.sqrt(axis @ covariance[4:, 4:] @ axis)) for axis in (along, across))
+    moving_rad = math.atan2(velocity_mps[1], velocity_mps[0])
+    backward = math.cos(moving_rad - yaw_rad) < 0.0
+    if math.isnan(yaw_sigma) or across_mps / speed_mps < yaw_sigma:
+        return Motion(speed_mps, speed_sigma, moving_rad, across_mps / speed_mps, backward)
+    return Motion(speed_mps, speed_sigma, yaw_rad + math.pi * backward, yaw_sigma, backward)
 
 
 def require_station_id(station_id: int) -> int:
