@@ -1,4 +1,4 @@
-"""Commands of the replay floor: import, info, evaluate, simulate. Heavy libraries are imported where they are used."""
+"""Commands of the replay floor: import, info, repair, evaluate, simulate. Heavy libraries are imported where they are used."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -63,6 +63,23 @@ def simulate(drive: Target, scenario: Annotated[str, typer.Option(help="Which sc
     from replay.simulate import simulate as simulated
 
     show_info(import_drive(simulated(scenario, seed, seconds), drive, overwrite), drive, as_json)
+
+
+@app.command()
+def repair(drive: DrivePath, as_json: Json = False) -> None:
+    """Close a drive whose recorder was killed, and tell what was lost."""
+    from replay.console import print_json, print_table
+    from replay.repair import repair_drive
+
+    report = repair_drive(drive)
+    if as_json:
+        print_json(report.to_json())
+    elif report.repaired:
+        print_table(f"{drive}: closed", ["file", "events kept", "octets", "dropped", "time lost", "why"], report.rows(), [
+            f"{sum(report.kept.values()):,} events kept, at least {report.lost_at_least:,} lost; what was in memory then left no",
+            "octets: up to a chunk of 1 MiB of sensor data, and 15 records a journal"])
+    else:
+        print_table(f"{drive}: whole, nothing to repair", ["topic", "events"], sorted(report.kept.items()))
 
 
 @app.command()

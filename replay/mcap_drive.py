@@ -1,8 +1,10 @@
-"""Sensor data of a drive as MCAP with Foxglove's protobuf schemas, so that other viewers open it. The only importer of mcap.
+"""Sensor data of a drive as MCAP with Foxglove's protobuf schemas, so that other viewers open it; mcap_salvage aside, the only
+importer of mcap.
 
 A Sample of topic T becomes messages on the channels T/<frame>/points, T/<frame>/calibration, T/<frame>/image and
 T/transforms, then one on T itself that names its parts and holds its poses exactly. They share log_time (the event's time)
-and sequence (the sample's number): a sample is whole when its last message is there.
+and sequence (the sample's number): a sample is whole when its last message is there. Schemas and channels stand before the
+chunk that first uses them too, so that a damaged chunk takes no other with it.
 Source: MCAP specification 0 (mcap.dev/spec); Foxglove schemas (docs.foxglove.dev). zstd, 1 MiB chunks, each with a CRC.
 """
 from __future__ import annotations
@@ -15,16 +17,17 @@ import struct
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mcap.data_stream import ReadDataStream
+from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.reader import SeekingReader
-from mcap.records import Channel, Chunk, ChunkIndex, Message
+from mcap.records import Channel, Chunk, ChunkIndex, Message, Schema
 from mcap.stream_reader import breakup_chunk
 from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
 from zstandard import ZstdError
@@ -41,7 +44,7 @@ SAMPLE_SCHEMA = json.dumps({
     "description": "Poses of a sample and the order of its parts, which share this message's log_time and sequence.",
 }).encode()
 _KEPT_CHUNKS = 4  # decompressed, so that topics read side by side do not unpack a chunk twice
-_RECORD_HEAD = struct.Struct("<BQ")
+RECORD_HEAD = struct.Struct("<BQ")
 
 
 class SampleWriter:
@@ -71,11 +74,24 @@ class SampleWriter:
         self._counts[event.topic] += 1
         self._last_ns[event.topic] = event.time_ns
 
-    def close(self) -> None:
-        self._writer.finish()
+    def copy(self, channel: str, schema: str, time_ns: int, taken_ns: int, sequence: int, data: bytes) -> None:
+        """Add one message as another file has it."""
+        self._writer.add_message(self._channel(channel, schema), time_ns, data, taken_ns, sequence)
+
+    def sync(self) -> None:
+        """Wait until the chunks that are written lie on the disk."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        self._writer.finish()
+        self.sync()
         self._stream.close()
+
+    def abandon(self) -> None:
+        """Let the file go as it is: what cannot be written must not fail once more."""
+        with suppress(OSError):
+            self._stream.close()
 
     def _channel(self, name: str, schema: str) -> int:
         if name not in self._channels:
@@ -83,9 +99,17 @@ class SampleWriter:
                 encoding, data = ("jsonschema", SAMPLE_SCHEMA) if schema == foxglove.SAMPLE else (
                     "protobuf", foxglove.schema(schema))
                 self._schemas[schema] = self._writer.register_schema(schema, encoding, data)
+                self._define(Schema(self._schemas[schema], data, encoding, schema))
             encoding = "json" if schema == foxglove.SAMPLE else "protobuf"
             self._channels[name] = self._writer.register_channel(name, encoding, self._schemas[schema])
+            self._define(Channel(self._channels[name], name, encoding, {}, self._schemas[schema]))
         return self._channels[name]
+
+    def _define(self, definition: Schema | Channel) -> None:
+        """Say it outside of the chunks too; mcap's writer keeps no place of its own in the stream."""
+        builder = RecordBuilder()
+        definition.write(builder)
+        self._stream.write(builder.end())
 
 
 @dataclass
@@ -115,7 +139,7 @@ class SampleReader:
 
     def __init__(self, path: Path, *, closed: bool = True) -> None:
         self.path = path
-        self._bytes = _mapped(path)
+        self._bytes = mapped(path)
         self._index = self._read_summary() if closed else _scan(self._bytes, path)
         self._lock = threading.Lock()
         self._unpacked: OrderedDict[int, list[Message]] = OrderedDict()
@@ -172,7 +196,7 @@ class SampleReader:
             if offset in self._unpacked:
                 self._unpacked.move_to_end(offset)
                 return self._unpacked[offset]
-        messages = _unpack(self._bytes[offset:offset + chunk.chunk_length], self.path, offset)[1]
+        messages = unpack_chunk(self._bytes[offset:offset + chunk.chunk_length], self.path, offset)[1]
         with self._lock:
             self._unpacked[offset] = messages
             if len(self._unpacked) > _KEPT_CHUNKS:
@@ -185,8 +209,8 @@ class SampleReader:
             return []
         if place == 0:  # a scanned file has no message index
             return [m.log_time for m in self._messages(chunk) if m.channel_id == channel_id]
-        _, length = _RECORD_HEAD.unpack_from(self._bytes, place)
-        head = place + _RECORD_HEAD.size
+        _, length = RECORD_HEAD.unpack_from(self._bytes, place)
+        head = place + RECORD_HEAD.size
         entries = np.frombuffer(self._bytes[head + 6:head + length], "<u8")  # behind channel id u16 and byte length u32
         return entries[::2].astype(np.int64).tolist()
 
@@ -202,7 +226,7 @@ class SampleReader:
         return _Index(summary.channels, summary.chunk_indexes)
 
 
-def _mapped(path: Path) -> bytes | mmap.mmap:
+def mapped(path: Path) -> bytes | mmap.mmap:
     """A file's bytes without reading them: they come from disk where they are touched."""
     with path.open("rb") as stream:
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
@@ -215,16 +239,16 @@ def _scan(data: bytes | mmap.mmap, path: Path) -> _Index:
     size, place = len(data), len(MCAP0_MAGIC)
     if data[:place] != MCAP0_MAGIC:
         return _Index(channels, chunks, TruncatedInput(path, f"ends at byte {size}", "an MCAP file"))
-    while place + _RECORD_HEAD.size <= size:
-        opcode, length = _RECORD_HEAD.unpack_from(data, place)
-        end = place + _RECORD_HEAD.size + length
+    while place + RECORD_HEAD.size <= size:
+        opcode, length = RECORD_HEAD.unpack_from(data, place)
+        end = place + RECORD_HEAD.size + length
         if end > size:
             return _Index(channels, chunks, TruncatedInput(path, f"breaks off in a record at byte {place}", "whole records"))
         if opcode == Opcode.DATA_END:
             return _Index(channels, chunks)
         if opcode == Opcode.CHUNK:
             try:
-                found, messages = _unpack(data[place:end], path, place)
+                found, messages = unpack_chunk(data[place:end], path, place)
             except InputError as error:  # the power went before the disk had it
                 return _Index(channels, chunks, TruncatedInput(path, f"{error.got} at byte {place}", error.expected))
             channels.update(found)
@@ -241,13 +265,13 @@ def _chunk_index(messages: list[Message], offset: int, length: int) -> ChunkInde
                       message_start_time=min(times), uncompressed_size=0)
 
 
-def _unpack(record: bytes, path: Path, offset: int) -> tuple[dict[int, Channel], list[Message]]:
+def unpack_chunk(record: bytes, path: Path, offset: int) -> tuple[dict[int, Channel], list[Message]]:
     """Channels and messages of a chunk record at byte `offset`; InputError if it does not match its checksum."""
     try:
-        opcode, length = _RECORD_HEAD.unpack(record[:_RECORD_HEAD.size])
-        if opcode != Opcode.CHUNK or length != len(record) - _RECORD_HEAD.size:
+        opcode, length = RECORD_HEAD.unpack(record[:RECORD_HEAD.size])
+        if opcode != Opcode.CHUNK or length != len(record) - RECORD_HEAD.size:
             raise ValueError(f"record type {opcode} of {length} bytes")
-        chunk = Chunk.read(ReadDataStream(io.BytesIO(record[_RECORD_HEAD.size:])))
+        chunk = Chunk.read(ReadDataStream(io.BytesIO(record[RECORD_HEAD.size:])))
         found = breakup_chunk(chunk, validate_crc=True)
     except (McapError, ValueError, struct.error, ZstdError) as error:
         raise InputError(f"{path}, byte {offset}", f"damaged: {error}", "a chunk that matches its checksum") from error

@@ -11,6 +11,7 @@ import threading
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class JournalWriter:
     def write(self, event: Event, sequence: int) -> None:
         record = dumps(event.payload)
         kind = type(event.payload).__name__
-        crc32 = _row_crc32((event.time_ns, sequence, event.topic, kind), record)
+        crc32 = row_crc32((event.time_ns, sequence, event.topic, kind), record)
         self._rows.append((event.time_ns, sequence, event.topic, kind, record, crc32))
         if len(self._rows) >= JOURNAL_BATCH_ROWS:
             self.flush()
@@ -69,12 +70,23 @@ class JournalWriter:
             self._rows.clear()
         self._stream.flush()
 
+    def sync(self) -> None:
+        """Hand all rows over and wait until they lie on the disk."""
+        self.flush()
+        os.fsync(self._stream.fileno())
+
     def close(self) -> None:
         self.flush()
         self._writer.close()
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
+
+    def abandon(self) -> None:
+        """Let the file go as it is: what cannot be written must not fail once more."""
+        self._rows.clear()
+        with suppress(OSError):
+            self._stream.close()
 
 
 class Journal:
@@ -130,7 +142,7 @@ class Journal:
         return self.table[name].to_numpy()
 
 
-def _row_crc32(head: tuple[Any, ...], record: bytes | pa.Buffer) -> int:
+def row_crc32(head: tuple[Any, ...], record: bytes | pa.Buffer) -> int:
     """Checksum of a row; `head` is (time_ns, sequence, topic, kind)."""
     return zlib.crc32(record, zlib.crc32(repr(head).encode()))
 
@@ -139,7 +151,7 @@ def _matching_rows(batch: pa.RecordBatch) -> int:
     """How many rows there are before the first that does not match its checksum."""
     *heads, records, sums = batch.columns
     for row, (head, record, crc32) in enumerate(zip(zip(*(head.to_pylist() for head in heads)), records, sums.to_pylist())):
-        if _row_crc32(head, record.as_buffer()) != crc32:
+        if row_crc32(head, record.as_buffer()) != crc32:
             return row
     return batch.num_rows
 
