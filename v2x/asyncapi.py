@@ -35,7 +35,7 @@ def document() -> dict[str, Any]:
 
 def text() -> str:
     """The document as YAML."""
-    return "\n".join(["# Written by 'roadweave topics asyncapi' from v2x/topics.py; a test compares them.", *_yaml(document()), ""])
+    return "\n".join(["# Written by 'roadweave topics asyncapi' from v2x/topics.py.", *_yaml(document()), ""])
 
 
 def _channel(spec: TopicSpec) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Commands of the bus: worker, topics apply, topics show, topics asyncapi."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -55,10 +56,10 @@ def topics_apply(site: Annotated[Path, typer.Argument(help="A site file: one par
     changed = sum(change.is_needed for change in changes)
     if as_json:
         print_json({"changed": changed, "topics": {
-            c.name: {"partitions": c.partitions, "done": c.said, "trouble": c.trouble} for c in changes}})
+            c.name: {"partitions": c.partitions, "done": c.said, "note": c.note} for c in changes}})
         return
-    print_table(f"topics of {bus}", ["topic", "partitions", "done", "trouble"],
-                [(c.name, c.partitions, c.said, c.trouble) for c in changes], [f"{changed} of {len(changes)} changed"])
+    print_table(f"topics of {bus}", ["topic", "partitions", "done", "note"],
+                [(c.name, c.partitions, c.said, c.note) for c in changes], [f"{changed} of {len(changes)} changed"])
 
 
 @topics_app.command("show")
@@ -80,7 +81,7 @@ def topics_show(bus: SharedBus,
                                for name, state in present.items()}, "troubles": found})
     else:
         rows = [(spec.name, present[spec.name].partitions, present[spec.name].copies,
-                 present[spec.name].settings["cleanup.policy"], _days(present[spec.name].settings["retention.ms"]))
+                 present[spec.name].settings["cleanup.policy"], _kept(present[spec.name].settings))
                 if spec.name in present else (spec.name, "-", "-", "absent", "-") for spec in TOPICS]
         print_table(f"topics of {bus}", ["topic", "partitions", "copies", "clean-up", "kept"], rows, found)
     if found:
@@ -95,5 +96,8 @@ def topics_asyncapi() -> None:
     print(text(), end="")
 
 
-def _days(milliseconds: str) -> str:
-    return f"{int(milliseconds) / 86_400_000:g} days" if int(milliseconds) > 0 else "for ever"
+def _kept(settings: Mapping[str, str]) -> str:
+    days = int(settings["retention.ms"]) / 86_400_000
+    if settings["cleanup.policy"] == "compact":
+        return "the last of each key"
+    return "for ever" if days < 0 else f"{days:g} day{'s' * (days != 1)}"

@@ -93,7 +93,7 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class TopicChange:
-    """What is to be done with one topic; `said` tells it, and `trouble` what cannot be done ("" = nothing)."""
+    """What is to be done with one topic; `said` tells it, and `note` what stays otherwise than planned ("" = nothing)."""
 
     name: str
     create: bool
@@ -101,7 +101,7 @@ class TopicChange:
     partitions: int  # in all, after the change
     settings: Mapping[str, str]  # to set
     said: str
-    trouble: str = ""
+    note: str = ""
 
     @property
     def is_needed(self) -> bool:
@@ -155,9 +155,9 @@ def _change(spec: TopicSpec, wanted: int, state: TopicState | None) -> TopicChan
     grow, surplus = state.partitions < wanted, state.partitions > wanted
     told = [f"partitions {state.partitions} -> {wanted}"] if grow else []
     told += [f"{name} {state.settings.get(name, 'the default')} -> {value}" for name, value in settings.items()]
-    trouble = f"{_count(state.partitions)} where {wanted} would do: none can be taken away" if surplus else ""
+    note = f"{_count(state.partitions)} where {wanted} would do: none can be taken away" if surplus else ""
     return TopicChange(spec.name, False, grow, max(wanted, state.partitions), settings, ", ".join(told) or "as it should be",
-                       trouble)
+                       note)
 
 
 def _count(partitions: int) -> str:
