@@ -24,21 +24,18 @@ from v2x.codecs.etsi_station import NAN
 from v2x.codecs.rows import Row, object_list
 from v2x.geodesy import geo_from_map
 
-_LATITUDE_BIT = 76
+_TIME_BIT, _LATITUDE_BIT = 48, 76
 _FRONT_REFERENCED = range(3, 12)
 _YAW_RATE_UNIT = math.radians(0.01)
 _VEHICLE = "basicVehicleContainerHighFrequency"
 
 
 def message_of(pdu: dict[str, Any], form: str, raw: bytes, publisher: str, received_ns: int) -> StationMessage:
-    """The message of a decoded PDU; DecodeError where it says no position.
-
-    Its 16 bits of a time are completed by the time of arrival, see `etsi_station.generated_ns_of`.
-    """
+    """The message of a decoded PDU; DecodeError where it says no position, or nobody says when it came."""
     parameters = pdu["cam"]["camParameters"]
     basic, fast = parameters["basicContainer"], parameters["highFrequencyContainer"]
     slow = parameters.get("lowFrequencyContainer", {"choice": "", "value": {}})["value"]
-    generated_ns = etsi.generated_ns_of(pdu["cam"]["generationDeltaTime"], received_ns)
+    generated_ns = etsi.generated_ns_of(pdu["cam"]["generationDeltaTime"], received_ns, "CAM.cam.generationDeltaTime", _TIME_BIT)
     place = etsi.place_of(basic["referencePosition"], "CAM.cam.camParameters.basicContainer.referencePosition", _LATITUDE_BIT)
     role = slow.get("vehicleRole", "default") if isinstance(slow, dict) else "default"
     row = etsi.row_at(basic["referencePosition"], generated_ns, etsi.class_of_station(basic["stationType"], role),

@@ -6,6 +6,7 @@ here), so that none can be taken for another. Source: ETSI TS 102 894-2, ItsPduH
 """
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from data_specs.errors import DecodeError, UnknownFormat
@@ -38,18 +39,18 @@ _BY_NAME = {form: row for row in FORMATS for form in row.forms}
 WIRE_FORMATS = tuple(_BY_NAME)
 
 
-def decode(data: bytes, wire_format: str | None = None, *, publisher: str = "", received_ns: int = 0) -> Message:
+def decode(data: bytes, wire_format: str | None = None, *, publisher: str = "", received_ns: int | None = None) -> Message:
     """The message that the octets say; its header names the form they turned out to have.
 
     Without `wire_format` the octets' own header decides; with one of the plain names ("etsi-cpm-2.1.1") its forms are
-    tried in order; a full form name allows that form alone. `publisher` and `received_ns` go into the header as they are;
-    `received_ns` also tells the minute of messages whose own time wraps (CAM, BSM).
+    tried in order; a full form name allows that form alone. `publisher` and `received_ns` (now, unless it is given) go into
+    the header; the time of arrival also completes the time of messages that send only a part of it (CAM, BSM).
     DecodeError at the first wrong bit; UnknownFormat for a name that is not in WIRE_FORMATS.
     """
     name = edition_of(data) if wire_format is None else wire_format
     row = format_named(name)
     pdu, form = row.decode_pdu(data, name)
-    return row.message_of(pdu, form, data, publisher, received_ns)
+    return row.message_of(pdu, form, data, publisher, time.time_ns() if received_ns is None else received_ns)
 
 
 def encode(message: Message, wire_format: str) -> bytes:

@@ -67,12 +67,11 @@ def station_type_of(label: ObjectClass) -> int:
     return _STATION_TYPES.get(label, 0)
 
 
-def generated_ns_of(delta_time: int, received_ns: int) -> int:
-    """Unix time of a generationDeltaTime: the one nearest to the time of arrival.
-
-    Where that is not known (0) it counts from the ITS epoch: then only differences within a minute mean something.
-    """
-    return unix_ns_from_its_ms(its_ms_near(delta_time, received_ns) if received_ns > 0 else delta_time)
+def generated_ns_of(delta_time: int, received_ns: int, path: str, bit: int) -> int:
+    """Unix time of a generationDeltaTime: the one nearest to the time of arrival; DecodeError where that is not known."""
+    if received_ns <= 0:
+        raise DecodeError(path, bit, "16 bits of a time", "a time of arrival to complete them")
+    return unix_ns_from_its_ms(its_ms_near(delta_time, received_ns))
 
 
 def place_of(position: dict[str, Any], path: str, latitude_bit: int) -> GeoPoint:
