@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from data_specs.clock import NS_PER_S
-from data_specs.errors import DecodeError, InputError, SpecError
+from data_specs.errors import InputError, SpecError
 from data_specs.messages import GeoPoint, HazardMessage, LaneMap, Message
 from data_specs.site import Rsu, Site
 from replay.bus import BusRecord
 from replay.drive import ROADSIDE_MESSAGES
 from v2x.codecs import decode
+from v2x.codecs.door import edition_of
 from v2x.codecs.geonet import ForeignPacket
 from v2x.gateway_directory import Directory, host_of
 from v2x.gateway_envelope import Envelope, Inside, envelope_of, inside
@@ -83,7 +84,7 @@ class Gateway:
         if asking:
             raise SpecError(f"crossing {', '.join(asking)}: policy is not off, expected a trust store to check signatures with")
         self._first = next(iter(self._verifiers.values()), None)
-        self.window = window or ReplayWindow()
+        self.window = ReplayWindow() if window is None else window
 
     def admit(self, octets: bytes, source: str, received_ns: int) -> Accepted | Refused:
         """One datagram, or one packet from its GeoNetworking header on, of the sender at `source` ("host:port")."""
@@ -152,12 +153,12 @@ def _publisher(opened: Opened | None, found: Inside, unit: Rsu | None, source: s
 
 def _message(found: Inside, publisher: str, received_ns: int) -> Message | Refused:
     try:
-        return decode(found.payload, publisher=publisher, received_ns=received_ns)
-    except DecodeError as error:
-        return Refused(MALFORMED if error.offset_bits else UNSUPPORTED, str(error))
+        wire_format = edition_of(found.payload)
     except InputError as error:
         return Refused(UNSUPPORTED, str(error))
-    except SpecError as error:
+    try:
+        return decode(found.payload, wire_format, publisher=publisher, received_ns=received_ns)
+    except (InputError, SpecError) as error:
         return Refused(MALFORMED, str(error))
 
 

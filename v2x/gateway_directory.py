@@ -6,22 +6,21 @@ address that its datagrams come from, with a port or without; never by the stati
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
 from data_specs.errors import MissingInput
 from data_specs.messages import GeoPoint
 from data_specs.site import Crossing, Rsu, Site
-from v2x.geodesy import map_from_geo
+from v2x.geodesy import FLATTENING, SEMI_MAJOR_M
 
 STRICTNESS = ("off", "preferred", "required")
 _MAC_DIGITS = 12
-_REACH_DEG = 0.1  # about 11 km: a crossing farther from a place than this is not looked at
+_E2 = FLATTENING * (2 - FLATTENING)
 
 
 class Directory:
@@ -29,6 +28,7 @@ class Directory:
 
     def __init__(self, site: Site) -> None:
         self._crossings = {crossing.id: crossing for crossing in site.crossings}
+        self._areas = [_Area(crossing) for crossing in site.crossings]
         self._by_name: dict[str, Rsu] = {}
         for rsu in site.rsus:
             for name in (rsu.name, _spelled(rsu.source), rsu.certificate.lower()):
@@ -52,14 +52,7 @@ class Directory:
         """The crossing whose polygon holds a place; None where none does, or the place is not known."""
         if place is None:
             return None
-        for crossing in self._crossings.values():
-            origin = crossing.origin
-            if abs(origin.latitude_deg - place.latitude_deg) > _REACH_DEG or (
-                    abs(origin.longitude_deg - place.longitude_deg) > 2 * _REACH_DEG):
-                continue
-            if holds(crossing.polygon_m, map_from_geo(origin, [place])[0, :2]):
-                return crossing
-        return None
+        return next((area.crossing for area in self._areas if area.holds(place)), None)
 
     def crossing_of(self, rsu: Rsu | None, place: GeoPoint | None) -> tuple[Crossing | None, str]:
         """The crossing a message belongs to, its sender's before its place's, and the policy that counts.
@@ -95,13 +88,33 @@ def strictest(policies: Iterable[str]) -> str:
     return max(policies, key=STRICTNESS.index, default="off")
 
 
-def holds(polygon_m: np.ndarray, point_m: np.ndarray) -> bool:
-    """Whether a polygon [n, 2] holds a point [2]: a ray to the East crosses its sides an odd number of times."""
-    ahead, (x, y) = np.roll(polygon_m, -1, axis=0), point_m
-    spans = (polygon_m[:, 1] > y) != (ahead[:, 1] > y)
-    start, end = polygon_m[spans], ahead[spans]
-    at_x = start[:, 0] + (y - start[:, 1]) / (end[:, 1] - start[:, 1]) * (end[:, 0] - start[:, 0])
-    return bool(np.count_nonzero(at_x > x) % 2)
+class _Area:
+    """A crossing's polygon, asked for each message: in plain numbers, since arrays of one point cost more than they save.
+
+    Degrees become metres by the ellipsoid's radii of curvature at the origin (NIMA TR8350.2): 1 cm off at 300 m.
+    """
+
+    def __init__(self, crossing: Crossing) -> None:
+        self.crossing = crossing
+        latitude = math.radians(crossing.origin.latitude_deg)
+        bent = 1.0 - _E2 * math.sin(latitude) ** 2
+        self._north_m = math.radians(SEMI_MAJOR_M * (1.0 - _E2) / bent**1.5)  # of a degree
+        self._east_m = math.radians(SEMI_MAJOR_M / math.sqrt(bent) * math.cos(latitude))
+        corners = crossing.polygon_m.tolist()
+        self._sides = list(zip(corners, [*corners[1:], *corners[:1]]))
+        self._reach_m = max((abs(metres) for corner in corners for metres in corner), default=0.0)
+
+    def holds(self, place: GeoPoint) -> bool:
+        """Whether the polygon holds a place: a ray to the East crosses its sides an odd number of times."""
+        y = (place.latitude_deg - self.crossing.origin.latitude_deg) * self._north_m
+        if not abs(y) <= self._reach_m:
+            return False
+        x = (place.longitude_deg - self.crossing.origin.longitude_deg) * self._east_m
+        inside = False
+        for (from_x, from_y), (to_x, to_y) in self._sides:
+            if (from_y > y) != (to_y > y) and x < from_x + (y - from_y) / (to_y - from_y) * (to_x - from_x):
+                inside = not inside
+        return inside
 
 
 def host_and_port(host: str, port: int) -> str:
