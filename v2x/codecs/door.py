@@ -10,8 +10,10 @@ import time
 from typing import Any
 
 from data_specs.errors import DecodeError, UnknownFormat
-from data_specs.messages import HazardMessage, Message, RoadsideMessage, StationMessage
+from data_specs.messages import HazardMessage, LaneMap, Message, RoadsideMessage, SignalMessage, StationMessage
 from v2x.codecs import (
+    bsm,
+    bsm_message,
     cam_v141,
     cam_v141_message,
     cpm_tr103562,
@@ -21,6 +23,18 @@ from v2x.codecs import (
     cpm_v211_encode,
     denm_v131,
     denm_v131_message,
+    j2735,
+    map_data,
+    map_message,
+    mapem,
+    psm,
+    psm_message,
+    sdsm,
+    sdsm_decode,
+    sdsm_encode,
+    spat,
+    spat_message,
+    spatem,
 )
 from v2x.codecs.formats import Format
 
@@ -33,6 +47,15 @@ FORMATS = (
            cam_v141_message.pdu_of),
     Format(denm_v131.FORMS, ((denm_v131.PROTOCOL_VERSION, denm_v131.MESSAGE_ID),), denm_v131_message.message_of, HazardMessage,
            denm_v131_message.pdu_of),
+    Format(sdsm.FORMS, ((0, j2735.SENSOR_DATA_SHARING),), sdsm_decode.message_of, RoadsideMessage, sdsm_encode.pdu_of),
+    Format(bsm.FORMS, ((0, j2735.BASIC_SAFETY),), bsm_message.message_of, StationMessage, bsm_message.pdu_of),
+    Format(psm.FORMS, ((0, j2735.PERSONAL_SAFETY),), psm_message.message_of, StationMessage, psm_message.pdu_of),
+    Format(spat.FORMS, ((0, j2735.SPAT),), spat_message.message_of, SignalMessage, spat_message.pdu_of),
+    Format(spatem.FORMS, ((spatem.PROTOCOL_VERSION, spatem.MESSAGE_ID),), spat_message.message_of, SignalMessage,
+           spat_message.spatem_pdu_of),
+    Format(map_data.FORMS, ((0, j2735.MAP_DATA),), map_message.message_of, LaneMap, map_message.pdu_of),
+    Format(mapem.FORMS, ((mapem.PROTOCOL_VERSION, mapem.MESSAGE_ID),), map_message.message_of, LaneMap,
+           map_message.mapem_pdu_of),
 )
 _BY_OPENING = {bytes(opening): row for row in FORMATS for opening in row.openings}
 _BY_NAME = {form: row for row in FORMATS for form in row.forms}
