@@ -186,7 +186,8 @@ def in_range(objects: ObjectList, ego_m: Array, range_m: Mapping[ObjectClass, fl
 def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: DetectionProtocol | None = None) -> RunResult:
     """Score a drive's detections against its truth; InputError if it has none of either, or more boxes than allowed."""
     protocol = protocol or DetectionProtocol()
-    predictions, truths = map(flatten, _filtered(drive, topic, protocol))
+    found, there, _ = scored_moments(drive, topic, protocol)
+    predictions, truths = flatten(found), flatten(there)
     results = class_results(predictions, truths, protocol)
     count = sum(result.truths for result in results.values())
     mean_ap, nds, errors = mean_scores(results.values())
@@ -199,8 +200,11 @@ def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: Dete
     return RunResult("nuscenes", (drive.info.drive_id,), tuple(scores))
 
 
-def _filtered(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[list[ObjectList], list[Truth]]:
-    """Detections and truths at each moment of truth, within each class's range of the ego; truths without a point dropped."""
+def scored_moments(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[list[ObjectList], list[Truth], dict[int, Array]]:
+    """Detections and truths at each moment of truth, within each class's range of the ego; truths without a point dropped.
+
+    The third is where the ego was at each moment [2 or 3], by time, in order. InputError as of evaluate_nuscenes.
+    """
     truths: dict[int, Truth] = {}
     found: dict[int, ObjectList] = {}
     for event in drive.events(topics=[TRUTH, topic]):
@@ -225,7 +229,7 @@ def _filtered(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[li
         kept_found.append(objects[in_range(objects, ego_m[time_ns], protocol.range_m)])
         held = truth.points_in_box != 0  # unknown (-1) counts as held
         kept_truths.append(truth[in_range(truth.objects, ego_m[time_ns], protocol.range_m) & held & ~truth.ignore])
-    return kept_found, kept_truths
+    return kept_found, kept_truths, {time_ns: ego_m[time_ns] for time_ns in truths}
 
 
 def _ego_m(drive: Drive) -> dict[int, Array]:
