@@ -86,6 +86,12 @@ class UdpInlet:
             self._drain(key.fileobj, most, found)  # type: ignore[arg-type]
         return found
 
+    def __enter__(self) -> UdpInlet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         for opened in self._sockets:
             opened.close()
