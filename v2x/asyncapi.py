@@ -42,7 +42,7 @@ def _channel(spec: TopicSpec) -> dict[str, Any]:
     settings = spec.settings
     said = {"cleanup.policy": [settings["cleanup.policy"]], "retention.ms": int(settings["retention.ms"]),
             "max.message.bytes": int(settings["max.message.bytes"])}
-    crossings = "One partition a crossing." if spec.keyed_by_crossing else "One partition."
+    crossings = "Partitions enough to set the crossings apart." if spec.keyed_by_crossing else "One partition."
     return {"address": spec.name, "description": f"{spec.summary[0].upper()}{spec.summary[1:]}. {crossings}",
             "messages": {_name(spec): {"$ref": f"#/components/messages/{_name(spec)}"}},
             "bindings": {"kafka": {"topicConfiguration": said, "bindingVersion": _BINDING}}}

@@ -39,7 +39,7 @@ def worker(bus: SharedBus,
 
 
 @topics_app.command("apply")
-def topics_apply(site: Annotated[Path, typer.Argument(help="A site file: one partition for each of its crossings.")],
+def topics_apply(site: Annotated[Path, typer.Argument(help="A site file: its crossings are set apart by partitions.")],
                  bus: SharedBus,
                  partitions: Annotated[int, typer.Option(min=1, help="At least so many, for a site that will grow.")] = 1,
                  as_json: Json = False) -> None:

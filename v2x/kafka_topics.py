@@ -45,7 +45,8 @@ class KafkaTopics:
                 return {}
             settings = self._settings(there)
             return {topic["name"]: TopicState(len(topic["partitions"]), len(topic["partitions"][0]["replica_nodes"]),
-                                              settings[topic["name"]]) for topic in self._admin.describe_topics(there)}
+                                              settings[topic["name"]])
+                    for topic in self._admin.describe_topics(there) if topic["partitions"]}  # none: it is being deleted
 
     def apply(self, changes: Sequence[TopicChange]) -> None:
         """Carry changes out and wait until they are seen; BusError names the topic that the cluster refused to change."""

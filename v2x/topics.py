@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from data_specs.errors import SpecError
 from data_specs.site import Site
 from replay.drive import EGO_POSES, FUSED_TRACKS, ROADSIDE_MESSAGES, ROADSIDE_OBJECTS, RSU_HEALTH, TRUTH, VEHICLE_OBJECTS
+from v2x.partition import partitions_for
 from v2x.records import DEAD_LETTERS
 
 DRIVE_INFO = "drive.info"
@@ -32,7 +33,7 @@ class TopicSpec:
     readers: str
     retention_ms: int
     compacted: bool = False  # Kafka keeps the last record of each key, whatever its age
-    keyed_by_crossing: bool = True  # one partition a crossing; else one
+    keyed_by_crossing: bool = True  # partitions enough to set crossings apart; else one
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -114,10 +115,13 @@ def settings_of(topic: str) -> Mapping[str, str]:
 
 
 def partitions_of(spec: TopicSpec, site: Site, at_least: int = 1) -> int:
-    """One a crossing, so that as many workers can share a site; at least `at_least`. SpecError for a site of none."""
+    """As many as set a site's crossings apart (v2x/partition.py), so that as many workers can share it; at least `at_least`.
+
+    SpecError for a site without crossings.
+    """
     if not site.crossings:
         raise SpecError("site: no crossing, expected at least one")
-    return max(len(site.crossings), at_least) if spec.keyed_by_crossing else 1
+    return max(partitions_for([crossing.id for crossing in site.crossings]), at_least) if spec.keyed_by_crossing else 1
 
 
 def plan(site: Site, present: Mapping[str, TopicState], at_least: int = 1) -> list[TopicChange]:
@@ -134,7 +138,7 @@ def troubles(site: Site, present: Mapping[str, TopicState]) -> list[str]:
 
 def shortages(site: Site, partitions: Mapping[str, int]) -> list[str]:
     """One line for each topic that has too few partitions for its site, and for two that differ where one worker reads both."""
-    found = [f"{spec.name} has {_count(partitions[spec.name])}, expected {partitions_of(spec, site)}: one for each crossing"
+    found = [f"{spec.name} has {_count(partitions[spec.name])}, expected {partitions_of(spec, site)} to set the crossings apart"
              for spec in TOPICS if partitions.get(spec.name, 1 << 30) < partitions_of(spec, site)]
     return found + mismatches(partitions, (VEHICLE_OBJECTS, ROADSIDE_MESSAGES))
 

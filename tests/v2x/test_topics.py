@@ -20,10 +20,10 @@ def site_of(*names: str) -> Site:
     return Site(tuple(Crossing(name, GeoPoint(48.1, 11.5, 520.0), np.zeros((3, 2)), "off") for name in names), ())
 
 
-SITE = site_of("north", "south", "west")
+SITE = site_of("east", "station", "bridge")  # in 3 partitions two of them meet, in 4 none
 
 
-def present(partitions: int = 3) -> dict[str, TopicState]:
+def present(partitions: int = 4) -> dict[str, TopicState]:
     return {spec.name: TopicState(partitions if spec.keyed_by_crossing else 1, 3, dict(spec.settings)) for spec in TOPICS}
 
 
@@ -49,11 +49,11 @@ def test_the_table_covers_what_travels_and_the_page_names_every_topic_and_header
         assert all(f"`{header}`" in page for header in spec.headers)
 
 
-def test_an_empty_cluster_gets_every_topic_with_a_partition_for_each_crossing():
+def test_an_empty_cluster_gets_every_topic_with_partitions_that_set_crossings_apart():
     changes = plan(SITE, {})
     assert all(change.create for change in changes)
     assert {change.name: change.partitions for change in changes} == {
-        spec.name: 3 if spec.keyed_by_crossing else 1 for spec in TOPICS}
+        spec.name: 4 if spec.keyed_by_crossing else 1 for spec in TOPICS}
 
 
 def test_a_cluster_that_has_them_is_left_alone():
@@ -63,15 +63,15 @@ def test_a_cluster_that_has_them_is_left_alone():
 
 def test_partitions_grow_and_never_shrink():
     grown = {change.name: change for change in plan(SITE, present(1))}
-    assert (grown["rsu.messages"].partitions, grown["rsu.messages"].said) == (3, "partitions 1 -> 3")
+    assert (grown["rsu.messages"].partitions, grown["rsu.messages"].said) == (4, "partitions 1 -> 4")
     kept = {change.name: change for change in plan(SITE, present(8))}
     assert (kept["rsu.messages"].partitions, kept["rsu.messages"].is_needed) == (8, False)
-    assert kept["rsu.messages"].note == "8 partitions where 3 would do: none can be taken away"
+    assert kept["rsu.messages"].note == "8 partitions where 4 would do: none can be taken away"
 
 
 def test_a_setting_that_differs_is_set_and_the_others_are_not():
     state = present()
-    state["rsu.messages"] = TopicState(3, 3, {**state["rsu.messages"].settings, "retention.ms": "5"})
+    state["rsu.messages"] = TopicState(4, 3, {**state["rsu.messages"].settings, "retention.ms": "5"})
     (change,) = [change for change in plan(SITE, state) if change.is_needed]
     assert dict(change.settings) == {"retention.ms": "604800000"}
     assert change.said == "retention.ms 5 -> 604800000"
@@ -80,8 +80,8 @@ def test_a_setting_that_differs_is_set_and_the_others_are_not():
 
 def test_a_topic_with_too_few_partitions_is_told():
     assert shortages(SITE, {"rsu.messages": 1, "vehicle.objects": 1}) == [
-        "vehicle.objects has 1 partition, expected 3: one for each crossing",
-        "rsu.messages has 1 partition, expected 3: one for each crossing"]
+        "vehicle.objects has 1 partition, expected 4 to set the crossings apart",
+        "rsu.messages has 1 partition, expected 4 to set the crossings apart"]
 
 
 def test_topics_read_together_must_have_as_many_partitions():
