@@ -72,13 +72,11 @@ def _distance_m(a: GeoPoint, b: GeoPoint) -> float:
 
 def _in_rectangle(rectangle: dict[str, Any], place: GeoPoint) -> bool:
     """Sides along latitudes and longitudes; where the west corner is the greater it spans the 180th meridian."""
-    north_west, south_east = _point(rectangle["northWest"]), _point(rectangle["southEast"])
-    west, east = north_west.longitude_deg, south_east.longitude_deg
-    if not south_east.latitude_deg <= place.latitude_deg <= north_west.latitude_deg:
+    latitude, longitude = round(place.latitude_deg / _DEGREES_PER_UNIT), round(place.longitude_deg / _DEGREES_PER_UNIT)
+    west, east = rectangle["northWest"]["longitude"], rectangle["southEast"]["longitude"]
+    if not rectangle["southEast"]["latitude"] <= latitude <= rectangle["northWest"]["latitude"]:
         return False
-    if west <= east:
-        return west <= place.longitude_deg <= east
-    return place.longitude_deg >= west or place.longitude_deg <= east
+    return west <= longitude <= east if west <= east else longitude >= west or longitude <= east
 
 
 def _in_polygon(corners: Iterable[GeoPoint], place: GeoPoint) -> bool:

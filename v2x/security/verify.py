@@ -36,8 +36,8 @@ class Limits:
     stale_after_ns_of: Mapping[int, int] = field(default_factory=lambda: {DENM: 600 * NS_PER_S})  # by psid: warnings are repeated
     future_after_ns: int = NS_PER_S // 2  # how far a sender's clock may be ahead
     certificates: int = 4096  # learned from messages
-    signers: int = 1024  # whose messages are remembered
-    messages: int = 4096  # remembered of each signer
+    senders: int = 1024  # a signer and an application, whose messages are remembered
+    messages: int = 4096  # remembered of each sender
 
     def stale_ns(self, psid: int) -> int:
         """Age from which a message of the application is stale."""
@@ -71,7 +71,7 @@ class Verifier:
         self._limits = limits or Limits()
         self._revoked = trust.revoked
         self._chains = KnownChains(trust.authorities, trust.units, self._limits.certificates)
-        self._window = ReplayWindow(self._limits.messages, self._limits.signers)
+        self._window = ReplayWindow(self._limits.messages, self._limits.senders)
         self._fits_here: dict[bytes, bool] = {}
 
     def open(self, octets: bytes, received_ns: int) -> Opened:
@@ -88,11 +88,12 @@ class Verifier:
         chain = self._signer(*content["signer"])
         self._require_entitled(chain, body["headerInfo"], generated_ns)
         signer, data_hash = chain.certificate, sha256(_signed_octets(body)).digest()
-        if self._window.knows(signer.hash, generated_ns, data_hash):
+        sender = signer.hash, psid
+        if self._window.knows(sender, generated_ns, data_hash):
             raise SignatureRefused("replayed", f"a message of {signer} that was seen before", "a new one")
         if not signature_holds(signer.key, content["signature"], signed_hash(data_hash, signer.hash)):
             raise SignatureRefused("bad-signature", f"a signature that is not {signer}'s over this message", "its own")
-        self._window.remember(signer.hash, generated_ns, data_hash, received_ns - self._limits.stale_ns(psid))
+        self._window.remember(sender, generated_ns, data_hash, received_ns - self._limits.stale_ns(psid))
         self._learn(body["headerInfo"])
         return Opened(payload, signer.hashed_id8.hex(), psid, generated_ns)
 
