@@ -200,7 +200,8 @@ def evaluate_nuscenes(drive: Drive, topic: str = VEHICLE_OBJECTS, protocol: Dete
     return RunResult("nuscenes", (drive.info.drive_id,), tuple(scores))
 
 
-def scored_moments(drive: Drive, topic: str, protocol: DetectionProtocol) -> tuple[list[ObjectList], list[Truth], dict[int, Array]]:
+def scored_moments(drive: Drive, topic: str,
+                   protocol: DetectionProtocol) -> tuple[list[ObjectList], list[Truth], dict[int, Array]]:
     """Detections and truths at each moment of truth, within each class's range of the ego; truths without a point dropped.
 
     The third is where the ego was at each moment [2 or 3], by time, in order. InputError as of evaluate_nuscenes.
