@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,14 +135,15 @@ class DevelopmentBroker:
     On Linux it ends, too, when the thread that started it does, however that comes about.
     """
 
-    def __init__(self, nodes: int = 1) -> None:
-        self._size = nodes
+    def __init__(self, nodes: int = 1, settings: Callable[[Node], Mapping[str, object]] | None = None) -> None:
+        """`settings` adds to a node's properties, or overrules them."""
+        self._size, self._settings = nodes, settings
 
     def __enter__(self) -> DevelopmentBroker:
         self._folder = Path(tempfile.mkdtemp(prefix="roadweave-kafka-"))
         try:
             free = free_ports(2 * self._size)
-            self.cluster = _start(self._folder, list(zip(free[:self._size], free[self._size:])), ends_with_parent=True)
+            self.cluster = _start(self._folder, list(zip(free[:self._size], free[self._size:])), True, self._settings)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -184,12 +185,13 @@ def free_ports(n: int) -> list[int]:
     return ports
 
 
-def _start(folder: Path, ports: Sequence[tuple[int, int]], ends_with_parent: bool = False) -> Cluster:
+def _start(folder: Path, ports: Sequence[tuple[int, int]], ends_with_parent: bool = False,
+           settings: Callable[[Node], Mapping[str, object]] | None = None) -> Cluster:
     java_command()
     jars = fetch_jars()
     for port in (p for pair in ports for p in pair):
         _require_free(port)
-    cluster = _prepare(folder, ports)
+    cluster = _prepare(folder, ports, settings)
     _format(cluster, jars)
     try:
         for node in cluster.nodes:
@@ -204,7 +206,8 @@ def _start(folder: Path, ports: Sequence[tuple[int, int]], ends_with_parent: boo
     return cluster
 
 
-def _prepare(folder: Path, ports: Sequence[tuple[int, int]]) -> Cluster:
+def _prepare(folder: Path, ports: Sequence[tuple[int, int]],
+             settings: Callable[[Node], Mapping[str, object]] | None) -> Cluster:
     """Write the nodes' properties. Clusters of one and of three nodes keep their data apart: neither can read the other's."""
     home = folder / f"cluster-of-{len(ports)}"
     home.mkdir(parents=True, exist_ok=True)
@@ -215,7 +218,8 @@ def _prepare(folder: Path, ports: Sequence[tuple[int, int]]) -> Cluster:
     cluster = Cluster(id_file.read_text(), nodes)
     for node in nodes:
         node.folder.mkdir(exist_ok=True)
-        node.properties.write_text("".join(f"{k}={v}\n" for k, v in _properties(node, nodes).items()))
+        said = {**_properties(node, nodes), **(settings(node) if settings is not None else {})}
+        node.properties.write_text("".join(f"{k}={v}\n" for k, v in said.items()))
         (node.folder / "log4j2.properties").write_text(_LOGGING)
     said = {"id": cluster.id, "home": home.name,
             "nodes": [{"id": n.id, "port": n.port, "controller_port": n.controller_port} for n in nodes]}
