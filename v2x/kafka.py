@@ -43,7 +43,7 @@ class KafkaBus:
         self._lock = threading.Lock()
         self._waiting = _Waiting(waiting_bytes)
         kafka, said = self._connection.kafka, self._connection.arguments()
-        with self._connection.errors("connect"):
+        with self._connection.contact():
             self._admin = kafka.KafkaAdminClient(**said, request_timeout_ms=10_000)
             self._producer = kafka.KafkaProducer(
                 **said, acks="all", enable_idempotence=True, compression_type=best_compression(), batch_size=_BATCH_BYTES,

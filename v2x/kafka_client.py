@@ -17,7 +17,9 @@ from data_specs.errors import BusError, MissingExtra
 from v2x.kafka_contact import CONTACT_TIMEOUT_S, parse_addresses, require_answer
 from v2x.kafka_settings import KafkaSettings
 
-_TELLTALES = ("kafka.net.connection", "kafka.protocol.parser")  # at debug level they write requests out, passwords included
+# At debug level these write requests and their own arguments out, passwords included.
+_TELLTALES = ("kafka.net.connection", "kafka.protocol.parser", "kafka.admin.client", "kafka.producer.kafka",
+              "kafka.consumer.group")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,22 @@ class Connection:
         except (KafkaError, OSError, ValueError) as error:
             raise BusError(f"{self.url}: cannot {doing}: {self.reason(error)}") from error
 
+    @contextmanager
+    def contact(self) -> Iterator[None]:
+        """The same for first contact, where the client says why it was turned away only to its log, and then waits."""
+        from kafka.errors import KafkaTimeoutError
+
+        heard, log = _Heard(), logging.getLogger("kafka.net.manager")
+        log.addHandler(heard)
+        try:
+            with self.errors("connect"):
+                try:
+                    yield
+                except KafkaTimeoutError as error:
+                    raise heard.refusal or error from error
+        finally:
+            log.removeHandler(heard)
+
     def reason(self, error: BaseException) -> str:
         """The first line of an error's text, without secrets; its name where it has none."""
         text = str(error).strip().splitlines()
@@ -74,6 +92,21 @@ def best_compression() -> str | None:
     from kafka.codec import has_lz4, has_zstd
 
     return "lz4" if has_lz4() else "zstd" if has_zstd() else None
+
+
+class _Heard(logging.Handler):
+    """The first error of authentication in a log, else the first error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.refusal: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from kafka.errors import KafkaError, SaslAuthenticationFailedError
+
+        for error in record.args if isinstance(record.args, tuple) else ():
+            if isinstance(error, KafkaError) and (self.refusal is None or isinstance(error, SaslAuthenticationFailedError)):
+                self.refusal = error
 
 
 def _not_in_detail(record: logging.LogRecord) -> bool:

@@ -28,7 +28,7 @@ class KafkaTopics:
 
     def __init__(self, bootstrap: str, settings: KafkaSettings | None = None) -> None:
         self._connection: Connection = connect(bootstrap, settings or KafkaSettings())
-        with self._connection.errors("connect"):
+        with self._connection.contact():
             self._admin = self._connection.kafka.KafkaAdminClient(**self._connection.arguments(), request_timeout_ms=10_000)
 
     def __enter__(self) -> KafkaTopics:

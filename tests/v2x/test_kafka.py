@@ -1,12 +1,18 @@
 """What only Kafka can do wrong: brokers that are not there, die, come back, or hold what other programs wrote."""
 from __future__ import annotations
 
+import os
+import random
+import resource
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 
 import pytest
 
@@ -16,6 +22,7 @@ from v2x.broker import DevelopmentBroker, free_ports
 from v2x.broker_jars import what_is_missing
 from v2x.kafka import KafkaBus
 from v2x.kafka_contact import broker_trouble
+from v2x.kafka_topics import KafkaTopics
 
 
 @pytest.fixture
@@ -197,24 +204,111 @@ def test_when_the_broker_is_gone_publishing_flushing_and_reading_say_so_within_s
     assert time.monotonic() - closing < 8.0
 
 
+def _api_versions(rows: dict[int, tuple[int, int]]) -> bytes:
+    """What a broker answers to ApiVersions, version 0."""
+    body = struct.pack(">ihi", 1, 0, len(rows)) + b"".join(struct.pack(">hhh", key, *range) for key, range in rows.items())
+    return struct.pack(">i", len(body)) + body
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ({0: (0, 2), 1: (0, 2), 18: (0, 0)}, r"it speaks Produce up to version 2, expected 7 or later \(Kafka 2.1\)"),
+    ({0: (3, 9), 1: (4, 13)}, r"it speaks no InitProducerId, expected 0 or later"),
+])
+def test_a_broker_of_an_unsupported_version_is_told(rows, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=_answer_once, args=(server, _api_versions(rows)))
+        answering.start()
+        with pytest.raises(BusError, match=r"no broker answers \(.*the broker's version is not supported: " + said):
+            KafkaBus(f"127.0.0.1:{server.getsockname()[1]}")
+        answering.join()
+
+
+@pytest.mark.kafka
+def test_a_topic_that_the_table_knows_is_made_with_its_settings(broker):
+    bus = KafkaBus(broker.bootstrap)
+    bus.create_topics(["drive.info"])
+    with KafkaTopics(broker.bootstrap) as topics:
+        state = topics.present(["drive.info"])["drive.info"]
+    assert (state.partitions, state.settings["cleanup.policy"]) == (1, "compact")
+    bus.close()
+
+
+@pytest.mark.kafka
+def test_a_member_that_takes_over_begins_a_stretch_of_record_time_before_what_was_committed(broker, topic):
+    bus = KafkaBus(broker.bootstrap)
+    for i in range(100):
+        bus.publish(topic, b"%d" % i, key="k", time_ns=i * 100_000_000)
+    bus.flush()
+    first = bus.subscribe([topic], group=f"g-{topic}", rewind_ns=2_000_000_000)
+    assert len(read(first, 100)) == 100
+    assert (first.resumed, first.commit(), first.holds(), first.behind()) == (False, True, True, 0)
+    first.close()
+    again = bus.subscribe([topic], group=f"g-{topic}", rewind_ns=2_000_000_000)
+    assert [r.time_ns // 100_000_000 for r in read(again, 21)] == list(range(79, 100))
+    assert (again.resumed, again.generation) == (True, 1)
+    assert again.commit()
+    again.close()
+    third = bus.subscribe([topic], group=f"g-{topic}", rewind_ns=2_000_000_000)
+    assert [r.time_ns // 100_000_000 for r in read(third, 21)] == list(range(79, 100))
+    bus.close()
+
+
+@pytest.mark.kafka
+def test_the_tail_of_a_topic_is_its_last_stretch_of_record_time_in_every_partition(broker, topic):
+    bus = KafkaBus(broker.bootstrap, partitions=2)
+    for i in range(1000):
+        bus.publish(topic, b"", key=f"key-{i % 2}", time_ns=i * 10_000_000)
+    bus.flush()
+    for span_ns, least in ((1_000_000_000, 100), (6_000_000_000, 600)):
+        found = bus.tail([topic], span_ns)
+        times = sorted({record.time_ns for record in found})
+        assert times[-1] == 9_990_000_000
+        assert set(range(9_990_000_000 - span_ns + 20_000_000, 9_990_000_001, 10_000_000)) <= set(times)
+        assert least <= len(found) <= 1000
+    assert bus.tail([f"{topic}.empty"], 10**9) == []
+    bus.close()
+
+
 @pytest.mark.kafka
 @pytest.mark.slow
-def test_three_nodes_lose_and_double_nothing_when_the_leader_is_killed(topic):
-    if missing := what_is_missing():
-        pytest.skip(missing)
-    with DevelopmentBroker(nodes=3) as cluster:
-        bus = KafkaBus(cluster.bootstrap)
-        bus.create_topics([topic])
-        leader = bus._producer._metadata.leader_for_partition
-        bus.publish(topic, b"0", key="k", time_ns=0)
-        bus.flush()
-        node = leader(bus._connection.kafka.TopicPartition(topic, 0))
-        for i in range(1, 600):
-            if i == 200:
-                cluster.kill(node)
-            bus.publish(topic, b"%d" % i, key="k", time_ns=i)
-            time.sleep(0.002)
-        bus.flush(timeout_s=20.0)
-        reader = bus.subscribe([topic])
-        assert [int(r.value) for r in read(reader, 600, patience=100)] == list(range(600))
+def test_publishing_waits_and_then_refuses_while_too_much_is_not_acknowledged(own_broker, topic):
+    bus = KafkaBus(own_broker.bootstrap, delivery_timeout_s=2.0, waiting_bytes=100_000)
+    bus.publish(topic, b"", key="k", time_ns=0)
+    bus.flush()
+    pid = own_broker.cluster.nodes[0].pid()
+    os.kill(pid, signal.SIGSTOP)
+    started, taken = time.monotonic(), 0
+    try:
+        with pytest.raises(BusError, match=r"100,000 octets wait to be acknowledged, and none was within 2 s|was not delivered"):
+            while time.monotonic() - started < 20.0:
+                bus.publish(topic, bytes(1_000), key="k", time_ns=taken)
+                taken += 1
+        assert 0 < taken <= 100
+        assert 1.5 < time.monotonic() - started < 15.0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        with suppress(BusError):
+            bus.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_broker_that_cannot_write_any_more_is_told_and_what_it_acknowledged_before_is_kept(own_broker, topic):
+    bus = KafkaBus(own_broker.bootstrap, delivery_timeout_s=4.0)
+    bus.create_topics([topic])
+    rng, taken = random.Random(3), 0
+    resource.prlimit(own_broker.cluster.nodes[0].pid(), resource.RLIMIT_FSIZE, (12_000_000, resource.RLIM_INFINITY))
+    with pytest.raises(BusError, match=r"kafka://127.0.0.1:\d+: (a record was not delivered|cannot flush|no broker)"):
+        for _ in range(40):
+            for _ in range(10):
+                bus.publish(topic, rng.randbytes(50_000), key="k", time_ns=taken)
+            bus.flush()
+            taken += 10
+    assert 0 < taken <= 240  # 12 MB; the file of this size is the disk that is full
+    with suppress(BusError):
         bus.close()
+    own_broker.kill()
+    own_broker.restart()
+    bus = KafkaBus(own_broker.bootstrap)
+    assert len(read(bus.subscribe([topic]), taken, patience=100)) >= taken
+    bus.close()
