@@ -2,7 +2,7 @@
 
 Pure but for two memories of fixed size, the replay window and the verifier's: octets, the sender's address and the time of
 arrival in, `Accepted` or `Refused` out. Sockets, buses and processes are in v2x/gateway_udp.py and v2x/gateway_run.py.
-Why messages are decoded in full before they are let in, and what the policies mean: data_specs/decisions/gateway.md.
+What is checked before a message is let in, what that costs, and what the policies mean: data_specs/decisions/gateway.md.
 """
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import Protocol
 
 from data_specs.clock import NS_PER_S
 from data_specs.errors import InputError, SpecError
-from data_specs.messages import GeoPoint, HazardMessage, LaneMap, Message
 from data_specs.site import Rsu, Site
 from replay.bus import BusRecord
 from replay.drive import ROADSIDE_MESSAGES
-from v2x.codecs import decode
 from v2x.codecs.door import edition_of
 from v2x.codecs.geonet import ForeignPacket
 from v2x.gateway_directory import Directory, host_of
 from v2x.gateway_envelope import Envelope, Inside, envelope_of, inside
+from v2x.gateway_heard import Heard, heard
 from v2x.gateway_replay import ReplayWindow
 from v2x.records import message_headers
 from v2x.security.errors import SignatureRefused
@@ -102,7 +101,7 @@ class Gateway:
         message = _message(found, _publisher(opened, found, unit, source), received_ns)
         if isinstance(message, Refused):
             return message
-        crossing, policy = self._directory.crossing_of(unit, _place(message))
+        crossing, policy = self._directory.crossing_of(unit, message.place)
         if crossing is None:
             return Refused(NO_CROSSING, f"neither the site file nor its place puts {message.header.publisher} at a crossing")
         header = message.header
@@ -151,19 +150,15 @@ def _publisher(opened: Opened | None, found: Inside, unit: Rsu | None, source: s
     return found.source or host_of(source)
 
 
-def _message(found: Inside, publisher: str, received_ns: int) -> Message | Refused:
+def _message(found: Inside, publisher: str, received_ns: int) -> Heard | Refused:
     try:
         wire_format = edition_of(found.payload)
     except InputError as error:
         return Refused(UNSUPPORTED, str(error))
     try:
-        return decode(found.payload, wire_format, publisher=publisher, received_ns=received_ns)
+        return heard(found.payload, wire_format, publisher, received_ns)
     except (InputError, SpecError) as error:
         return Refused(MALFORMED, str(error))
-
-
-def _place(message: Message) -> GeoPoint | None:
-    return getattr(message, "position", None)
 
 
 def _objection(policy: str, refusal: Refused | None, opened: Opened | None, unit: Rsu | None, wire_format: str) -> Refused | None:
@@ -183,15 +178,13 @@ def _objection(policy: str, refusal: Refused | None, opened: Opened | None, unit
     return refusal if unit is not None and unit.certificate else None
 
 
-def _untimely(message: Message, received_ns: int) -> Refused | None:
-    """Refuse what is too old to be told from a replay, or ahead of time; what holds for long may be old."""
+def _untimely(message: Heard, received_ns: int) -> Refused | None:
+    """Refuse what is too old to be told from a replay, or ahead of time; what holds for a time of its own may be old."""
     age_ns = received_ns - message.header.generated_ns
     if age_ns < -AHEAD_NS:
         return Refused(FUTURE, f"generated {-age_ns / NS_PER_S:.1f} s after it came, expected at most {AHEAD_NS // NS_PER_S}")
-    if isinstance(message, LaneMap):
-        return None
-    if isinstance(message, HazardMessage):
-        return None if message.valid_until_ns >= received_ns else Refused(STALE, "a warning that is no longer valid")
+    if message.valid_until_ns is not None:
+        return None if message.valid_until_ns >= received_ns else Refused(STALE, "it says that it is no longer valid")
     if age_ns > STALE_NS:
         return Refused(STALE, f"generated {age_ns / NS_PER_S:.1f} s before it came, expected at most {STALE_NS // NS_PER_S}")
     return None
