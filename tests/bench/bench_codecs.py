@@ -38,9 +38,9 @@ SECONDS = 0.5  # of each of five windows
 NOW_NS = 1_790_000_000_000_000_000
 
 
-def sixteen_objects() -> bytes:
+def sixteen_objects(seed: int = 16) -> bytes:
     """A CPM of 16 objects with covariances, velocities and sizes, as a simulated unit sends it."""
-    rng = np.random.default_rng(16)
+    rng = np.random.default_rng(seed)
     spread = rng.normal(size=(16, 6, 6)) * np.array([0.2, 0.2, 0.1, 0.02, 0.15, 0.15])
     boxes = Boxes3D("rsu", rng.uniform(-50, 50, (16, 3)) * [1, 1, 0.02], rng.uniform(0.5, 12, (16, 3)), rng.uniform(-3, 3, 16))
     objects = ObjectList.build(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,18 +26,19 @@ from v2x.kafka import KafkaBus  # noqa: E402
 SECONDS = 4
 RATES = (1_000, 2_000)
 FLAT_OUT = 12_000  # messages
+DIFFERENT = 200  # messages, sent in turn: a batch of copies would be compressed to nothing
 PEER = "confluent-kafka"
 Figures = dict[str, dict[str, float]]  # by end, as kafka_end.py prints them
 
 
-def measured(client: str, bootstrap: str, octets: bytes, count: int, rate: int) -> Figures:
+def measured(client: str, bootstrap: str, messages: Path, count: int, rate: int) -> Figures:
     """Both ends in processes of their own, the consumer first."""
     topic = f"bench.{uuid.uuid4().hex[:8]}"
     bus = KafkaBus(bootstrap)
     bus.create_topics([topic])
     bus.close()
     python = str(PEER_PYTHON) if client == "confluent" else sys.executable
-    words = [client, bootstrap, topic, octets.hex(), str(count), str(rate)]
+    words = [client, bootstrap, topic, str(messages), str(count), str(rate)]
     ends = {end: [python, str(ROOT / "tests" / "bench" / "kafka_end.py"), end, *words] for end in ("consume", "publish")}
     consumer = subprocess.Popen(ends["consume"], stdout=subprocess.PIPE, text=True)
     if consumer.stdout is None or consumer.stdout.readline() != "ready\n":
@@ -59,12 +61,13 @@ def row(name: str, unit: str, ours: float, peer: float | None) -> Row:
     return Row(name, ours, unit, PEER if peer is not None else "", peer, ours / peer if peer else None)
 
 
-def rows(bootstrap: str) -> Iterator[Row]:
-    octets, with_peer = sixteen_objects(), has_peer()
+def rows(bootstrap: str, messages: Path) -> Iterator[Row]:
+    """The figures of every rate; `messages` is a file of them in hexadecimal."""
+    with_peer = has_peer()
     for rate in (*RATES, 0):
         count = rate * SECONDS or FLAT_OUT
-        ours = measured("roadweave", bootstrap, octets, count, rate)
-        peer = measured("confluent", bootstrap, octets, count, rate) if with_peer else None
+        ours = measured("roadweave", bootstrap, messages, count, rate)
+        peer = measured("confluent", bootstrap, messages, count, rate) if with_peer else None
         wanted = [("consume", "p50_ms", "ms"), ("consume", "p99_ms", "ms")] if rate else []
         wanted += [("publish", "cpu", "of a core"), ("consume", "cpu", "of a core")]
         wanted += [("publish", "rate", "messages/s"), ("consume", "rate", "messages/s")]
@@ -75,7 +78,10 @@ def rows(bootstrap: str) -> Iterator[Row]:
 
 if __name__ == "__main__":
     load = Path("/proc/loadavg").read_text().split()[0] if Path("/proc/loadavg").exists() else "unknown"
-    with DevelopmentBroker() as started:
-        report("CPMs of 16 objects through one broker on this machine", list(rows(started.bootstrap)),
-               (f"{len(sixteen_objects())} octets each; {SECONDS} s at each rate, {FLAT_OUT:,} messages flat out; "
+    cpms = [sixteen_objects(seed) for seed in range(DIFFERENT)]
+    with DevelopmentBroker() as started, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "cpms.hex"
+        file.write_text("\n".join(octets.hex() for octets in cpms))
+        report("CPMs of 16 objects through one broker on this machine", list(rows(started.bootstrap, file)),
+               (f"{DIFFERENT} different ones of {len(cpms[0])} octets; {SECONDS} s at each rate, {FLAT_OUT:,} messages flat out; "
                 f"machine load before: {load}",))

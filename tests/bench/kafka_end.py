@@ -1,8 +1,8 @@
 """One end of the Kafka benchmark, in a process of its own: publishes or consumes octets, and prints what that took as JSON.
 
-    python tests/bench/kafka_end.py publish|consume roadweave|confluent BOOTSTRAP TOPIC HEX COUNT RATE
+    python tests/bench/kafka_end.py publish|consume roadweave|confluent BOOTSTRAP TOPIC FILE COUNT RATE
 
-RATE is messages a second, 0 as many as go. Both clients have the same guarantees (idempotent, acks=all), compression and linger.
+FILE holds the messages, one a line in hexadecimal, sent in turn. RATE is messages a second, 0 as many as go. Both clients have the same guarantees (idempotent, acks=all), compression and linger.
 The confluent end needs nothing of this repository. Latency is from publishing to having been polled, by the machine's
 monotonic clock, which all its processes share; the first half second of a rate warms up.
 """
@@ -21,13 +21,14 @@ STALL_S = 30.0  # without any record: something is wrong
 WARM_UP_S = 0.5
 
 
-def publish(send: Callable[[int], None], flush: Callable[[], None], count: int, rate: int) -> dict[str, float]:
+def publish(send: Callable[[bytes, int], None], flush: Callable[[], None], messages: list[bytes], count: int,
+            rate: int) -> dict[str, float]:
     """Messages a second and the share of a core that publishing `count` messages took."""
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     for i in range(count):
         if rate:
             time.sleep(max(0.0, began_s + i / rate - time.monotonic()))
-        send(time.monotonic_ns())
+        send(messages[i % len(messages)], time.monotonic_ns())
     flush()
     spent_s = time.monotonic() - began_s
     return {"rate": count / spent_s, "cpu": (time.process_time() - began_cpu_s) / spent_s}
@@ -55,14 +56,14 @@ def consume(poll: Callable[[], list[int]], count: int, rate: int) -> dict[str, f
             "p50_ms": settled[len(settled) // 2] / 1e6, "p99_ms": settled[len(settled) * 99 // 100] / 1e6}
 
 
-def roadweave_end(end: str, bootstrap: str, topic: str, octets: bytes, count: int, rate: int) -> dict[str, float]:
+def roadweave_end(end: str, bootstrap: str, topic: str, messages: list[bytes], count: int, rate: int) -> dict[str, float]:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from v2x.kafka import KafkaBus
 
     bus = KafkaBus(bootstrap)
     if end == "publish":
-        did = publish(lambda now_ns: bus.publish(topic, octets, key="north", time_ns=now_ns, headers=HEADERS),
-                      lambda: bus.flush(60.0), count, rate)
+        did = publish(lambda octets, now_ns: bus.publish(topic, octets, key="north", time_ns=now_ns, headers=HEADERS),
+                      lambda: bus.flush(60.0), messages, count, rate)
     else:
         reader = bus.subscribe([topic], group=f"bench-{topic}")
         reader.poll(5.0)
@@ -71,18 +72,18 @@ def roadweave_end(end: str, bootstrap: str, topic: str, octets: bytes, count: in
     return did
 
 
-def confluent_end(end: str, bootstrap: str, topic: str, octets: bytes, count: int, rate: int) -> dict[str, float]:
+def confluent_end(end: str, bootstrap: str, topic: str, messages: list[bytes], count: int, rate: int) -> dict[str, float]:
     import confluent_kafka
 
     if end == "publish":
         producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all",
                                              "linger.ms": 2, "compression.type": "lz4"})
 
-        def send(now_ns: int) -> None:
+        def send(octets: bytes, now_ns: int) -> None:
             producer.produce(topic, octets, b"north", headers=[*HEADERS.items(), ("time_ns", b"%d" % now_ns)])
             producer.poll(0)
 
-        return publish(send, lambda: producer.flush(60.0), count, rate)
+        return publish(send, lambda: producer.flush(60.0), messages, count, rate)
     consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": f"bench-{topic}",
                                          "auto.offset.reset": "earliest", "fetch.wait.max.ms": 100})
     consumer.subscribe([topic])
@@ -93,6 +94,7 @@ def confluent_end(end: str, bootstrap: str, topic: str, octets: bytes, count: in
 
 
 if __name__ == "__main__":
-    which, client, address, name, hexadecimal, how_many, how_fast = sys.argv[1:]
+    which, client, address, name, file, how_many, how_fast = sys.argv[1:]
+    lines = [bytes.fromhex(line) for line in Path(file).read_text().split()]
     run = {"roadweave": roadweave_end, "confluent": confluent_end}[client]
-    print(json.dumps(run(which, address, name, bytes.fromhex(hexadecimal), int(how_many), int(how_fast))))
+    print(json.dumps(run(which, address, name, lines, int(how_many), int(how_fast))))

@@ -234,26 +234,6 @@ def test_a_topic_that_the_table_knows_is_made_with_its_settings(broker):
 
 
 @pytest.mark.kafka
-def test_a_member_that_takes_over_begins_a_stretch_of_record_time_before_what_was_committed(broker, topic):
-    bus = KafkaBus(broker.bootstrap)
-    for i in range(100):
-        bus.publish(topic, b"%d" % i, key="k", time_ns=i * 100_000_000)
-    bus.flush()
-    first = bus.subscribe([topic], group=f"g-{topic}", rewind_ns=2_000_000_000)
-    assert len(read(first, 100)) == 100
-    assert (first.resumed, first.commit(), first.holds(), first.behind()) == (False, True, True, 0)
-    first.close()
-    again = bus.subscribe([topic], group=f"g-{topic}", rewind_ns=2_000_000_000)
-    assert [r.time_ns // 100_000_000 for r in read(again, 21)] == list(range(79, 100))
-    assert (again.resumed, again.generation) == (True, 1)
-    assert again.commit()
-    again.close()
-    third = bus.subscribe([topic], group=f"g-{topic}", rewind_ns=2_000_000_000)
-    assert [r.time_ns // 100_000_000 for r in read(third, 21)] == list(range(79, 100))
-    bus.close()
-
-
-@pytest.mark.kafka
 def test_the_tail_of_a_topic_is_its_last_stretch_of_record_time_in_every_partition(broker, topic):
     bus = KafkaBus(broker.bootstrap, partitions=2)
     for i in range(1000):

@@ -102,3 +102,61 @@ def test_an_idle_worker_waits_no_longer_than_asked():
     started_s = time.perf_counter()
     assert worker.step(timeout_s=0.05) == 0
     assert time.perf_counter() - started_s < 2.0
+
+
+def test_a_worker_that_succeeds_another_goes_on_with_the_same_tracks_and_doubles_nothing():
+    events, interrupted, whole = encoded_events(ticks=80), MemoryBus(), MemoryBus()
+    publish(whole, events)
+    drained(FusionWorker(whole, INFO))
+    publish(interrupted, events[:150])
+    first = FusionWorker(interrupted, INFO)
+    while first.step():
+        pass
+    first.close()  # what it still holds is the next one's
+    publish(interrupted, events[150:])
+    drained(FusionWorker(interrupted, INFO, rewind_ns=3_000_000_000))
+    times = [[record.time_ns for record in bus.tail([FUSED_TRACKS], 10**12)] for bus in (interrupted, whole)]
+    assert times[0] == times[1]
+    assert len(times[0]) == 80
+    last = [arrow.loads(values(bus, FUSED_TRACKS)[-1], ObjectList) for bus in (interrupted, whole)]
+    assert last[0].track_id.tolist() == last[1].track_id.tolist()
+    np.testing.assert_allclose(last[0].boxes.center_m, last[1].boxes.center_m, atol=0.05)
+
+
+def test_a_message_that_came_twice_is_fused_once():
+    events, once, twice = encoded_events(ticks=12), MemoryBus(), MemoryBus()
+    publish(once, events)
+    publish(twice, [event for event in events for _ in range(2)])
+    workers = [FusionWorker(bus, INFO) for bus in (once, twice)]
+    for worker in workers:
+        drained(worker)
+    assert values(twice, FUSED_TRACKS) == values(once, FUSED_TRACKS)
+    assert (workers[1].repeated, workers[0].repeated) == (36, 0)
+
+
+def test_what_cannot_be_read_is_kept_as_a_dead_letter_once():
+    bus = MemoryBus()
+    publish(bus, encoded_events(ticks=2))
+    bus.publish(ROADSIDE_MESSAGES, b"\x02\x0e", key="test", time_ns=7, headers={"publisher": b"rsu-1"})
+    for _ in range(2):
+        worker = FusionWorker(bus, INFO)
+        worker.step()
+        worker.close()
+    (letter,) = bus.tail(["rsu.dead-letters"], 10**9)
+    assert (letter.value, letter.headers["source"], letter.headers["place"]) == (b"\x02\x0e", b"rsu-1", b"rsu.messages/0/4")
+    assert letter.headers["reason"].startswith(b"rsu.messages, partition 0, offset 4, bit ")
+
+
+def test_a_worker_whose_places_are_gone_publishes_nothing():
+    class Lost(MemoryBus):
+        def subscribe(self, *topics, **how):
+            reader = super().subscribe(*topics, **how)
+            reader.holds = lambda: False
+            return reader
+
+    bus = Lost()
+    publish(bus, encoded_events(ticks=12))
+    worker = FusionWorker(bus, INFO)
+    worker.step()
+    assert values(bus, FUSED_TRACKS) == []
+    assert worker.crossings == ()
