@@ -16,14 +16,17 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from data_specs.errors import InputError, RoadweaveError
+from data_specs.errors import DecodeError, InputError, RoadweaveError
 from data_specs.site import read_site
 from replay.bus import Bus
 from replay.console import say
 from v2x.buses import open_bus
+from v2x.codecs import cpm_v211
+from v2x.codecs.machine import compile_now
 from v2x.gateway import Gateway
 from v2x.gateway_capture import datagrams_of
 from v2x.gateway_directory import with_digests
+from v2x.gateway_heard import heard
 from v2x.gateway_outlet import Outlet, Tally
 from v2x.gateway_udp import RECEIVE_BUFFER_OCTETS, UdpInlet
 
@@ -56,6 +59,7 @@ def run_gateway(settings: GatewaySettings, stop: threading.Event, told: Told = l
     gateway = make_gateway(settings)
     if settings.workers > 1:
         return _run_workers(settings, stop, told)
+    warm_up()
     with closing(open_bus(settings.bus)) as bus, closing(_inlet(settings)) as inlet:
         say(_listening(inlet))
         return serve(inlet, gateway, bus, stop, settings.seconds, told)
@@ -82,6 +86,13 @@ def make_gateway(settings: GatewaySettings) -> Gateway:
 
     store = read_trust_store(settings.trust)
     return Gateway(site, {crossing.id: Verifier(store, crossing.origin) for crossing in site.crossings})
+
+
+def warm_up() -> None:
+    """Load what reads messages fast, before the first one waits for it."""
+    compile_now()
+    with suppress(DecodeError):  # these two octets are no message, but read all the same
+        heard(bytes([cpm_v211.PROTOCOL_VERSION, cpm_v211.MESSAGE_ID]), cpm_v211.WIRE_FORMAT, "", 0)
 
 
 def serve(inlet: UdpInlet, gateway: Gateway, bus: Bus, stop: threading.Event, seconds: float | None = None,
@@ -172,6 +183,7 @@ def _work(settings: GatewaySettings, halt: threading.Event, pipe: Connection, sp
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         gateway = make_gateway(settings)
+        warm_up()
         with closing(open_bus(settings.bus)) as bus, closing(_inlet(settings)) as inlet:
             if speaks:
                 say(_listening(inlet))

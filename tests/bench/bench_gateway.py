@@ -31,7 +31,7 @@ from v2x.buses import open_bus  # noqa: E402
 from v2x.codecs.geonet import PORT_CPM, single_hop, with_basic_header  # noqa: E402
 from v2x.gateway import Gateway  # noqa: E402
 from v2x.gateway_outlet import Tally  # noqa: E402
-from v2x.gateway_run import serve  # noqa: E402
+from v2x.gateway_run import serve, warm_up  # noqa: E402
 from v2x.gateway_udp import UdpInlet  # noqa: E402
 from v2x.rsu_fleet import fleet  # noqa: E402
 from v2x.security.pki import make_keys  # noqa: E402
@@ -186,6 +186,7 @@ def main() -> None:
     bus_url = sys.argv[sys.argv.index("--bus") + 1] if "--bus" in sys.argv else "memory:"
     load = Path("/proc/loadavg").read_text().split()[0] if Path("/proc/loadavg").exists() else "unknown"
     pin(0)
+    warm_up()
     with UdpInlet([("127.0.0.1", 0)]) as inlet:
         notes = [f"receive buffer {inlet.buffer_octets:,} octets; bus {bus_url}; machine load before: {load}"]
     with tempfile.TemporaryDirectory() as folder:
