@@ -26,6 +26,7 @@ from replay.player import Played, Player
 from replay.recorded import open_drive
 from replay.recorder import Recorder, make_way
 from v2x.buses import open_bus
+from v2x.known import WORKERS_TOPICS, Known, output_id
 from v2x.records import BUS_TOPICS, bus_key, from_bus_record, origin_of, to_bus_record
 from v2x.topics import DRIVE_INFO
 
@@ -123,7 +124,9 @@ class BusRecording:
         self._reader = bus.subscribe(BUS_TOPICS, from_start=from_start)
         self.counts: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()  # records that could not be read, by topic
+        self.repeated = 0  # what a worker published twice, as one that is killed at the wrong moment may
         self.last_trouble = ""
+        self._known = Known()
 
     def run(self, goes_on: Callable[[], bool]) -> DriveInfo:
         """Record while `goes_on()`; BusError if nothing came at all, and no drive is left then."""
@@ -144,6 +147,9 @@ class BusRecording:
         except InputError as error:
             self.refused[record.topic] += 1
             self.last_trouble = str(error)
+            return
+        if event.topic in WORKERS_TOPICS and not self._known.is_new(output_id(event, record.key)):
+            self.repeated += 1
             return
         recorder.write(event)
         self.counts[event.topic] += 1

@@ -2,9 +2,10 @@
 
     python tests/bench/kafka_end.py publish|consume roadweave|confluent BOOTSTRAP TOPIC FILE COUNT RATE
 
-FILE holds the messages, one a line in hexadecimal, sent in turn. RATE is messages a second, 0 as many as go. Both clients have the same guarantees (idempotent, acks=all), compression and linger.
-The confluent end needs nothing of this repository. Latency is from publishing to having been polled, by the machine's
-monotonic clock, which all its processes share; the first half second of a rate warms up.
+FILE holds the messages, one a line in hexadecimal, sent in turn. RATE is messages a second, 0 as many as go. Both clients have
+the same guarantees (idempotent, acks=all), compression and linger; the confluent end needs nothing of this repository.
+Latency is from publishing to having been polled, by the machine's monotonic clock, which all its processes share; the first
+second of a rate warms up.
 """
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ HEADERS = {"publisher": b"rsu-north", "wire_format": b"etsi-cpm-2.1.1", "generat
            "received_ns": b"1700000000040000000", "messageType": b"CPM", "protocolVersion": b"2", "publisherId": b"rsu-north",
            "quadkey": b"120230002230112110"}
 STALL_S = 30.0  # without any record: something is wrong
-WARM_UP_S = 0.5
+WARM_UP_S = 1.0
 
 
 def publish(send: Callable[[bytes, int], None], flush: Callable[[], None], messages: list[bytes], count: int,
