@@ -1,7 +1,7 @@
 """What the gateway must know of a message to let it in: that it keeps its standard, when it was made, and where.
 
 All octets are checked against the message's table, but a collective perception message's objects are not turned into arrays:
-that takes four times as long as the check, and the fusion worker does it anyway.
+that takes several times as long as the check, and the fusion worker does it anyway.
 """
 from __future__ import annotations
 
