@@ -62,7 +62,9 @@ class Certificate:
         return signature_holds(key, self.signature, signed_hash(self.signed_part_hash, signer_hash))
 
     def __str__(self) -> str:
-        return f"{self.name or 'unnamed'} ({self.hashed_id8.hex()})"
+        """Its name, fit for one line whatever a stranger put there, and its HashedId8."""
+        name = self.name if self.name.isprintable() else ascii(self.name)
+        return f"{name or 'unnamed'} ({self.hashed_id8.hex()})"
 
 
 def read_certificate(octets: bytes, where: str = "certificate") -> Certificate:

@@ -30,6 +30,7 @@ from v2x.security.oer import (
 )
 
 Read = Callable[[bytes, int], tuple[Any, int]]
+_LONGEST_NUMBER = 16  # octets of an unbounded number; the longest PSID has four
 _MOST_ADDITIONS = 64  # of one sequence; the standard's longest list has four
 _CONTEXT_TAG = 0x80  # class of the tags that AUTOMATIC TAGS gives; the number follows in 6 bits (X.696, 8.7)
 
@@ -111,6 +112,8 @@ def _integer(kind: Integer, name: str) -> Read:
 def _unbounded(signed: bool, name: str) -> Read:
     def read(data: bytes, at: int) -> tuple[int, int]:
         length, start = read_length(data, at, name)
+        if length > _LONGEST_NUMBER:
+            raise Unsupported(name, 8 * at, f"a number of {length} octets", f"at most {_LONGEST_NUMBER}")
         number = _take(data, start, length, name)
         value = int.from_bytes(number, signed=signed)
         if not length or length != unbounded_octets(value, signed):

@@ -14,8 +14,8 @@ import numpy as np
 from data_specs.arrays import Array
 from data_specs.messages import GeoPoint
 from v2x.geodesy import SEMI_MAJOR_M, map_from_geo
+from v2x.security.tables import UNITS_PER_DEGREE
 
-_DEGREES_PER_UNIT = 1e-7
 Region = tuple[str, Any]  # a value of GeographicRegion
 
 
@@ -53,12 +53,12 @@ def in_words(region: Region) -> str:
 
 
 def _place_in_words(location: dict[str, int]) -> str:
-    return f"{location['latitude'] * _DEGREES_PER_UNIT:.6f}, {location['longitude'] * _DEGREES_PER_UNIT:.6f}"
+    return f"{location['latitude'] / UNITS_PER_DEGREE:.6f}, {location['longitude'] / UNITS_PER_DEGREE:.6f}"
 
 
 def _point(location: dict[str, int]) -> GeoPoint:
     """The place of a TwoDLocation, on the ellipsoid."""
-    return GeoPoint(location["latitude"] * _DEGREES_PER_UNIT, location["longitude"] * _DEGREES_PER_UNIT, 0.0)
+    return GeoPoint(location["latitude"] / UNITS_PER_DEGREE, location["longitude"] / UNITS_PER_DEGREE, 0.0)
 
 
 def _flat(place: GeoPoint) -> GeoPoint:
@@ -72,7 +72,7 @@ def _distance_m(a: GeoPoint, b: GeoPoint) -> float:
 
 def _in_rectangle(rectangle: dict[str, Any], place: GeoPoint) -> bool:
     """Sides along latitudes and longitudes; where the west corner is the greater it spans the 180th meridian."""
-    latitude, longitude = round(place.latitude_deg / _DEGREES_PER_UNIT), round(place.longitude_deg / _DEGREES_PER_UNIT)
+    latitude, longitude = round(place.latitude_deg * UNITS_PER_DEGREE), round(place.longitude_deg * UNITS_PER_DEGREE)
     west, east = rectangle["northWest"]["longitude"], rectangle["southEast"]["longitude"]
     if not rectangle["southEast"]["latitude"] <= latitude <= rectangle["northWest"]["latitude"]:
         return False

@@ -20,7 +20,7 @@ from v2x.security.ecdsa import sign_hash, signed_hash
 from v2x.security.oer_write import writer
 from v2x.security.psids import DENM
 from v2x.security.store import UNITS
-from v2x.security.tables import DATA, PROTOCOL_VERSION, TO_BE_SIGNED_DATA
+from v2x.security.tables import DATA, PROTOCOL_VERSION, TO_BE_SIGNED_DATA, UNITS_PER_DEGREE
 
 PRIVATE = "private"
 _CERTIFICATE_EVERY_NS = NS_PER_S
@@ -110,4 +110,5 @@ def _time64(unix_ns: int) -> int:
 def _location(place: GeoPoint) -> dict[str, int]:
     altitude_m = 0.0 if place.altitude_m != place.altitude_m else place.altitude_m
     elevation_dm = min(max(round(altitude_m * 10) + _SEA_LEVEL_DM, 0), _HIGHEST_DM)
-    return {"latitude": round(place.latitude_deg * 1e7), "longitude": round(place.longitude_deg * 1e7), "elevation": elevation_dm}
+    return {"latitude": round(place.latitude_deg * UNITS_PER_DEGREE), "longitude": round(place.longitude_deg * UNITS_PER_DEGREE),
+            "elevation": elevation_dm}

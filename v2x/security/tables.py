@@ -35,6 +35,7 @@ OPAQUE = Octets(0, None)
 PSID = Unbounded()
 HASH_ALGORITHM = Enumerated(("sha256", "sha384", "sm3"))
 
+UNITS_PER_DEGREE = 1e7  # of latitudes and longitudes
 LATITUDE = Integer(-900_000_000, 900_000_001)  # 0.1 microdegree; the highest = unknown
 LONGITUDE = Integer(-1_799_999_999, 1_800_000_001)
 TWO_D_LOCATION = Sequence("TwoDLocation", (  # here "unknown" is not valid

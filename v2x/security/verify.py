@@ -21,7 +21,7 @@ from v2x.security.oer_read import reader
 from v2x.security.oer_write import writer
 from v2x.security.psids import DENM
 from v2x.security.store import TrustStore
-from v2x.security.tables import DATA, LATITUDE, LONGITUDE, TO_BE_SIGNED_DATA
+from v2x.security.tables import DATA, LATITUDE, LONGITUDE, TO_BE_SIGNED_DATA, UNITS_PER_DEGREE
 from v2x.security.window import ReplayWindow
 
 _read = reader(DATA, "signed message")
@@ -136,7 +136,7 @@ class Verifier:
     def _in_region(self, chain: Chain, location: dict[str, int] | None) -> bool:
         """Whether where the message was made, or else the crossing, lies in the regions of the chain, where it has any."""
         if location is not None and location["latitude"] < LATITUDE.high and location["longitude"] < LONGITUDE.high:
-            place = GeoPoint(location["latitude"] * 1e-7, location["longitude"] * 1e-7, 0.0)
+            place = GeoPoint(location["latitude"] / UNITS_PER_DEGREE, location["longitude"] / UNITS_PER_DEGREE, 0.0)
             return chain.holds_at(place, self._countries)
         known = self._fits_here.get(chain.certificate.hash)
         if known is None:

@@ -4,9 +4,11 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from data_specs.clock import NS_PER_MS, NS_PER_S
 from data_specs.messages import GeoPoint
+from tests.v2x.security.any_value import values
 from tests.v2x.security.keys import (
     NOW_NS,
     PAYLOAD,
@@ -27,7 +29,7 @@ from v2x.security.oer_read import reader
 from v2x.security.oer_write import writer
 from v2x.security.pki import certify, issue_permissions
 from v2x.security.psids import CAM, CPM, DENM
-from v2x.security.tables import DATA, TO_BE_SIGNED_DATA
+from v2x.security.tables import DATA, HEADER_INFO, TO_BE_SIGNED_DATA
 from v2x.security.verify import Limits, Opened, Verifier
 
 MUNICH = GeoPoint(48.137, 11.575, 520.0)
@@ -274,6 +276,13 @@ def test_a_signer_bound_to_a_region_is_heard_inside_of_it_only():
     assert reason_of(from_inside) == ""
 
 
+@pytest.mark.parametrize(("latitude", "longitude"), [
+    (900_000_000, 1_800_000_000), (-900_000_000, -1_799_999_999), (900_000_000, 1_800_000_001)])
+def test_places_at_the_ends_of_the_earth_are_places(latitude, longitude):
+    place = {"latitude": latitude, "longitude": longitude, "elevation": 0}
+    assert reason_of(resigned(message(), lambda content: header(content).update(generationLocation=place))) == ""
+
+
 def test_a_place_that_is_unknown_to_the_sender_is_that_of_the_crossing():
     unknown = {"latitude": 900_000_001, "longitude": 1_800_000_001, "elevation": 0}
     octets = resigned(message(), lambda content: header(content).update(generationLocation=unknown))
@@ -334,6 +343,36 @@ def test_certificates_learned_from_messages_are_bounded_and_the_longest_unused_g
         receiver.open(sender.sign(PAYLOAD, CPM, NOW_NS), NOW_NS)
     said = [reason_of(sender.sign(PAYLOAD, CPM, NOW_NS + 1000), by=receiver) for sender in senders]
     assert said == ["unknown-signer", "", "", ""]
+
+
+@given(values(DATA))
+@settings(max_examples=200)
+def test_whatever_the_tables_allow_is_refused_with_a_reason_and_nothing_else(value):
+    assert reason_of(write_data(value)) != ""
+
+
+@given(values(HEADER_INFO))
+@settings(max_examples=200)
+def test_whatever_a_header_says_is_refused_with_a_reason_or_taken(found):
+    """Signed by a unit that is believed, so that all of what comes after the layout is reached."""
+    def change(content):
+        content["tbsData"]["headerInfo"] = {"psid": CPM, "generationTime": header(content)["generationTime"]} | {
+            name: part for name, part in found.items() if name not in ("generationTime", "psid")}
+
+    assert reason_of(resigned(message(), change)) in ("", "stale", "malformed", "unsupported")
+
+
+def test_a_number_that_fills_the_message_is_unsupported():
+    octets = message()
+    at = octets.index(b"\x02\x02\x7f")  # the psid in the header, 639
+    assert reason_of(octets[:at] + b"\x82\x07\xd0" + b"\x01" * 2000 + octets[at + 3:]) == "unsupported"
+
+
+def test_a_stranger_s_name_cannot_break_the_line_it_is_told_in():
+    stranger = certify("a\nb", None, START_NS, 24, app={CPM: None})
+    with pytest.raises(SignatureRefused) as caught:
+        verifier().open(message(identity=stranger), NOW_NS)
+    assert "\n" not in str(caught.value) and "a\\nb" in str(caught.value)
 
 
 def mutated(octets: bytes, rng: np.random.Generator) -> bytes:
