@@ -17,6 +17,7 @@ from data_specs.errors import BusError, MissingExtra
 from v2x.kafka_contact import CONTACT_TIMEOUT_S, parse_addresses, require_answer
 from v2x.kafka_settings import KafkaSettings
 
+_RECONNECT_MS = 500  # between attempts at a node that is away; the client's own 30 s would be added to a node's return
 # At debug level these write requests and their own arguments out, passwords included.
 _TELLTALES = ("kafka.net.connection", "kafka.protocol.parser", "kafka.admin.client", "kafka.producer.kafka",
               "kafka.consumer.group")
@@ -39,7 +40,7 @@ class Connection:
     def arguments(self) -> dict[str, Any]:
         """What each of the client's classes is to be called with."""
         said = {"bootstrap_servers": list(self.addresses), "bootstrap_timeout_ms": int(CONTACT_TIMEOUT_S * 1e3),
-                "security_protocol": self.settings.protocol, "ssl_context": self.tls}
+                "security_protocol": self.settings.protocol, "ssl_context": self.tls, "reconnect_backoff_max_ms": _RECONNECT_MS}
         if self.settings.uses_sasl:
             said |= {"sasl_mechanism": self.settings.mechanism, "sasl_plain_username": self.settings.user,
                      "sasl_plain_password": self.settings.password}

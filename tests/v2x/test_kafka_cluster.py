@@ -75,7 +75,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_one_leader_and_then_anothe
         print(f"leader {second} killed too, {first} returned: {back_s:.1f} s until the next acknowledgement")
         assert back_s < RETURN_S
         cluster.restart(second)
-        stream.goes_on(time.monotonic())
+        print(f"{second} returned: {stream.goes_on(time.monotonic()):.1f} s until the next acknowledgement")
     assert stream.trouble is None
     count = len(stream.acknowledged)
     found = read(bus.subscribe([topic]), count, patience=100)
