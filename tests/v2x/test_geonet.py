@@ -1,7 +1,9 @@
 import pytest
 
+from data_specs.errors import SpecError
+from data_specs.messages import GeoPoint
 from tests.v2x.radio import ADDRESS, ethernet, geonetworking, signed
-from v2x.codecs.geonet import ForeignPacket, unwrap
+from v2x.codecs.geonet import ForeignPacket, Packet, single_hop, split, unwrap, with_basic_header
 
 MESSAGE = b"\x01\x0e hello"
 
@@ -50,3 +52,21 @@ def test_no_cut_of_a_packet_does_anything_but_be_refused():
         for length in range(payload_end):
             with pytest.raises(ForeignPacket):
                 unwrap(whole[:length])
+
+
+def test_a_packet_that_is_made_is_read_back_and_has_the_standards_octets():
+    place = GeoPoint(48.1, 11.5, 520.0)
+    content = single_hop(MESSAGE, 2009, ADDRESS.hex(), place, 1_072_915_200_000_000_000 + 1_000_000)  # 1 ms after the ITS epoch
+    assert content[:8].hex() == "2050" "0080" + f"{len(MESSAGE) + 4:04x}" "0100"
+    assert content[8:36].hex() == ADDRESS.hex() + "00000001" "1cab7a40" "06dac2c0" + "00" * 8
+    assert content[36:40].hex() == "07d90000"
+    packet = with_basic_header(content, secured=False)
+    assert packet[:4].hex() == "11000501"
+    assert unwrap(ethernet(packet)) == Packet(ADDRESS.hex(), "SHB", 2009, False, MESSAGE)
+    assert split(packet) == (False, content)
+    assert split(with_basic_header(b"\x03\x81", secured=True)) == (True, b"\x03\x81")
+
+
+def test_a_source_that_is_no_geonetworking_address_is_refused():
+    with pytest.raises(SpecError, match="source: '0200', expected a GeoNetworking address of 16 hex digits"):
+        single_hop(MESSAGE, 2009, "0200", GeoPoint(0.0, 0.0, 0.0), 1_790_000_000_000_000_000)
