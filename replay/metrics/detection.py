@@ -40,7 +40,7 @@ RANGE_M: dict[ObjectClass, float] = {
     **dict.fromkeys((ObjectClass.PEDESTRIAN, ObjectClass.MOTORCYCLE, ObjectClass.BICYCLE), _MIDDLE),
     **dict.fromkeys((ObjectClass.TRAFFIC_CONE, ObjectClass.BARRIER), _NEAR),
 }
-_UNDEFINED = {ObjectClass.TRAFFIC_CONE: (2, 3, 4), ObjectClass.BARRIER: (3, 4)}  # errors that mean nothing for a class
+UNDEFINED = {ObjectClass.TRAFFIC_CONE: (2, 3, 4), ObjectClass.BARRIER: (3, 4)}  # errors that mean nothing for a class
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def score_matches(matches: Matches, cls: ObjectClass) -> ClassResult:
     """AP at each distance and the five errors of one class."""
     curves = [matches.curve(place) for place in range(len(matches.right))]
     errors = _errors(curves[-1], matches.errors[matches.right[-1]])
-    errors[list(_UNDEFINED.get(cls, ()))] = np.nan
+    errors[list(UNDEFINED.get(cls, ()))] = np.nan
     return ClassResult(np.array([_ap(curve) for curve in curves[:-1]]), errors, matches.truths)
 
 
