@@ -25,6 +25,7 @@ from v2x.security.tables import CERTIFICATE, PROTOCOL_VERSION, TO_BE_SIGNED_CERT
 _YEAR_S = 31_556_952  # Duration, 6.4.16
 _UNIT_NS = {"microseconds": 1000, "milliseconds": 10**6, "seconds": NS_PER_S, "minutes": 60 * NS_PER_S, "hours": 3600 * NS_PER_S,
             "sixtyHours": 60 * 3600 * NS_PER_S, "years": _YEAR_S * NS_PER_S}
+_YEAR_10000_NS = 253_402_300_800 * NS_PER_S
 _read = reader(CERTIFICATE, "certificate")
 _write = writer(CERTIFICATE, "certificate")
 _write_signed_part = writer(TO_BE_SIGNED_CERTIFICATE, "certificate.toBeSigned")
@@ -108,10 +109,15 @@ def describe(certificate: Certificate) -> dict[str, Any]:
     """The certificate as plain values, for JSON and for people."""
     return {"name": certificate.name, "publisher": certificate.hashed_id8.hex(), "sha256": certificate.hash.hex(),
             "issuer": "itself" if certificate.issuer is None else certificate.issuer.hex(),
-            "valid_from": iso_utc(certificate.start_ns), "valid_until": iso_utc(certificate.end_ns),
+            "valid_from": _moment(certificate.start_ns), "valid_until": _moment(certificate.end_ns),
             "region": "not bound" if certificate.region is None else in_words(certificate.region),
             "signs_psids": sorted(certificate.permissions), "issues_for_psids": issued_psids(certificate.issue),
             "octets": len(certificate.octets)}
+
+
+def _moment(unix_ns: int) -> str:
+    """The time in ISO form; a validity may end beyond the years that this form has."""
+    return iso_utc(unix_ns) if unix_ns < _YEAR_10000_NS else "after the year 9999"
 
 
 def _name(kind: str, content: Any) -> str:

@@ -5,11 +5,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_specs.clock import iso_utc
+from tests.v2x.security.any_value import values
 from tests.v2x.security.keys import START_NS, authorities, unit
 from v2x.security.certificate import certificate_of, certificate_value, describe, read_certificate
-from v2x.security.ecdsa import signature_holds, signed_hash
+from v2x.security.ecdsa import point_of, signature_holds, signed_hash
 from v2x.security.errors import SignatureRefused
 from v2x.security.oer_write import writer
 from v2x.security.pki import certify, issue_permissions
@@ -87,6 +91,26 @@ def test_a_key_off_the_curve_is_malformed(point):
     value["toBeSigned"]["verifyKeyIndicator"] = ("verificationKey", ("ecdsaNistP256", point))
     with pytest.raises(SignatureRefused, match="no point of the curve"):
         certificate_of(value)
+
+
+@given(values(CERTIFICATE), st.integers(1, 2**200))
+@settings(max_examples=200)
+def test_any_certificate_is_read_and_described_or_refused(value, scalar):
+    key = ec.derive_private_key(scalar, ec.SECP256R1()).public_key()
+    value["toBeSigned"]["verifyKeyIndicator"] = ("verificationKey", ("ecdsaNistP256", point_of(key)))
+    try:
+        certificate = read_certificate(write(value | {"type": "explicit"}))
+    except SignatureRefused as refused:
+        assert refused.reason in ("malformed", "unsupported")
+    else:
+        assert json.dumps(describe(certificate)) and str(certificate).isprintable()
+        assert not certificate.is_signed_by(None)
+
+
+def test_a_validity_may_end_beyond_the_years_of_a_calendar():
+    value = certificate_value(unit().certificate.octets)
+    value["toBeSigned"]["validityPeriod"]["duration"] = ("years", 65_535)
+    assert describe(certificate_of(value))["valid_until"] == "after the year 9999"
 
 
 @pytest.mark.parametrize(("tags", "what"), [("8081", "ecdsaBrainpoolP256r1"), ("8180", "reconstructionValue")])
