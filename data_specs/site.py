@@ -10,14 +10,15 @@
     name = "rsu-north"
     crossing = "demo"
     station_id = 101
-    source = ""                           # GeoNetworking source address, hex; "" = not known
-    certificate = ""                      # path; "" = none
+    source = ""                           # GeoNetworking or MAC address, hex, or IP address; "" = not known
+    certificate = ""                      # path, or its HashedId8 in hex; "" = none
     position_m = [12.0, 14.0, 6.0]        # East, North, Up of the origin
     heading_rad = -2.36                   # of the mast's +x, counter-clockwise from East
     # rotation = [...]                    # instead of heading_rad for a mast that leans: map_from_rsu, nine numbers by row
 """
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,8 @@ class Rsu:
     name: str
     crossing: str  # id
     station_id: int
-    source: str  # GeoNetworking source address, hex; "" = not known
-    certificate: str  # path; "" = none
+    source: str  # GeoNetworking or MAC address, hex, or IP address; "" = not known
+    certificate: str  # path, or its HashedId8: 16 hex digits; "" = none
     map_from_rsu: SE3
 
 
@@ -79,6 +80,12 @@ class Site:
             if rsu.name == rsu_name:
                 return self.crossing(rsu.crossing)
         raise SpecError(f"rsu {rsu_name!r} is unknown, expected one of {[r.name for r in self.rsus]}")
+
+    def publisher_of(self, rsu: Rsu) -> str:
+        """What a unit's messages name as their sender: its certificate's digest where signatures are looked at, else its address,
+        else its name."""
+        signs = self.crossing(rsu.crossing).policy != "off" and re.fullmatch("[0-9a-f]{16}", rsu.certificate)
+        return rsu.certificate if signs else rsu.source or rsu.name
 
     def to_dict(self) -> dict[str, Any]:
         """The plain form that `site_from_dict` reads back, and that a drive's manifest holds."""

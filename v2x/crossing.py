@@ -117,7 +117,7 @@ def crossing_config(info: DriveInfo, key: str) -> FusionConfig:
     ids = [crossing.id for crossing in info.site.crossings]
     if key not in ids:
         return config
-    units = tuple(rsu.source or rsu.name for rsu in info.site.rsus if rsu.crossing == key)
+    units = tuple(info.site.publisher_of(rsu) for rsu in info.site.rsus if rsu.crossing == key)
     has_vehicle = VEHICLE_SOURCE in config.expected and key == ids[0]
     return replace(config, expected=(VEHICLE_SOURCE, *units) if has_vehicle else units)
 

@@ -93,7 +93,7 @@ class FusionState:
 
 def config_for(info: DriveInfo, *, in_order: bool) -> FusionConfig:
     """The configuration for a drive's site and origin; a vehicle is expected unless the drive is known to have none."""
-    units = tuple(rsu.source or rsu.name for rsu in info.site.rsus)  # as their messages name the publisher
+    units = tuple(info.site.publisher_of(rsu) for rsu in info.site.rsus)  # as their messages name the publisher
     has_vehicle = not info.topics or VEHICLE_OBJECTS in info.topics or EGO_SAMPLES in info.topics
     return FusionConfig(info.origin, (VEHICLE_SOURCE, *units) if has_vehicle else units, in_order)
 

@@ -105,7 +105,7 @@ def bus_key(info: DriveInfo, event: Event) -> str:
     if event.topic == ROADSIDE_MESSAGES:
         publisher = event.payload.header.publisher  # type: ignore[union-attr]
         for rsu in info.site.rsus:
-            if publisher in (rsu.name, rsu.source):
+            if publisher in (rsu.name, rsu.source, rsu.certificate):
                 return rsu.crossing
     return crossings[0].id if crossings else info.drive_id
 

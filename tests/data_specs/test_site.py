@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,3 +63,13 @@ def test_what_is_wrong_in_a_site_file_is_named(tmp_path, old, new, complaint):
 def test_a_missing_site_file_is_named(tmp_path):
     with pytest.raises(MissingInput, match=r"site.toml: missing, expected a site file"):
         read_site(tmp_path / "site.toml")
+
+
+def test_a_unit_is_named_by_its_certificate_only_where_signatures_are_looked_at():
+    site = Site((Crossing("a", GeoPoint(48.0, 11.0, 0.0), np.zeros((0, 2)), "required"),
+                 Crossing("b", GeoPoint(48.0, 11.0, 0.0), np.zeros((0, 2)), "off")), ())
+    unit = Rsu("rsu-1", "a", 1, "", "0011223344556677", SE3.identity("map", "rsu-1"))
+    assert site.publisher_of(unit) == "0011223344556677"
+    assert site.publisher_of(replace(unit, crossing="b")) == "rsu-1"
+    assert site.publisher_of(replace(unit, crossing="b", source="80007c5079f8a82c")) == "80007c5079f8a82c"
+    assert site.publisher_of(replace(unit, certificate="keys/rsu-1.oer")) == "rsu-1"
