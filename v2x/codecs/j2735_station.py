@@ -71,10 +71,10 @@ def yaw_rate_radps(acceleration: dict[str, int]) -> float:
 
 
 def acceleration_of(yaw_rate: float) -> dict[str, int]:
-    """An AccelerationSet4Way that tells the yaw rate alone."""
+    """An AccelerationSet4Way that tells the yaw rate alone; a rate of zero goes as the smallest there is, 0.01 degree/s."""
     if math.isnan(yaw_rate):
         return dict(UNAVAILABLE_ACCELERATION)
-    return UNAVAILABLE_ACCELERATION | {"yaw": min(max(round(-math.degrees(yaw_rate) * 100), -32_767), 32_767)}
+    return UNAVAILABLE_ACCELERATION | {"yaw": min(max(round(-math.degrees(yaw_rate) * 100), -32_767), 32_767) or 1}
 
 
 def accuracy_covariance(accuracy: dict[str, int]) -> Array:
