@@ -26,12 +26,14 @@ def gateway(site: Annotated[Path, typer.Option(help="The site file: crossings wi
             trust: Annotated[Path | None, typer.Option(help="Folder of certificates to believe.")] = None,
             workers: Annotated[int, typer.Option(min=1, help="Processes that share the ports.")] = 1,
             buffer_mib: Annotated[int, typer.Option(min=1, help="Receive buffer to ask the system for, of each socket.")] = 16,
+            metrics_port: Annotated[int | None, typer.Option(help="Serve metrics for Prometheus there; 0: a free port.")] = None,
             seconds: Annotated[float | None, typer.Option(min=0.1, help="How long; not given: until Ctrl-C.")] = None,
             as_json: Json = False) -> None:
     """Let V2X messages in: UDP or a capture, checked and signed for, onto the bus; what is refused is counted and kept."""
     from data_specs.errors import BusError
     from replay.console import say
     from v2x.buses import MEMORY
+    from v2x.gateway_metrics import served
     from v2x.gateway_run import GatewaySettings, run_capture, run_gateway
     from v2x.gateway_udp import default_addresses, parse_address
 
@@ -42,8 +44,8 @@ def gateway(site: Annotated[Path, typer.Option(help="The site file: crossings wi
     if pcap is not None:
         tally = run_capture(settings, pcap)
     else:
-        with stopped_by_signals() as stop:
-            tally = run_gateway(settings, stop, lambda now: say(_line(now)))
+        with stopped_by_signals() as stop, served(metrics_port) as shown:
+            tally = run_gateway(settings, stop, lambda now: (shown(now), say(_line(now))))
     _show(tally, as_json, str(pcap or "UDP"), bus)
 
 

@@ -48,7 +48,7 @@ class GatewaySettings:
     buffer_octets: int = RECEIVE_BUFFER_OCTETS
 
 
-Told = Callable[[Tally], None]
+Told = Callable[[Tally], object]
 
 
 def run_gateway(settings: GatewaySettings, stop: threading.Event, told: Told = lambda tally: None) -> Tally:
