@@ -41,3 +41,9 @@ def test_a_folder_that_is_there_is_one_line_and_exit_code_2(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert result.returncode == 2
     assert result.stderr == f"roadweave: {tmp_path}: there already, expected a folder to be made; keys are never overwritten\n"
+
+
+def test_the_front_door_loads_no_cryptography():
+    told = subprocess.run([sys.executable, "-c", "import sys, roadweave; print('cryptography' in sys.modules)"],
+                          capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert told.stdout == "False\n", told.stderr
