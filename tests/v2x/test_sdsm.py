@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_specs.boxes import Boxes3D
@@ -123,6 +123,7 @@ def object_lists(draw):
     )
 
 
+@settings(max_examples=40)
 @given(object_lists())
 def test_what_is_written_is_read_back_within_the_units_of_the_wire(objects):
     message = message_of(objects)
