@@ -22,7 +22,7 @@ from v2x.security.permissions import Ssp, issued_psids
 from v2x.security.region import Region, in_words
 from v2x.security.tables import CERTIFICATE, PROTOCOL_VERSION, TO_BE_SIGNED_CERTIFICATE
 
-_YEAR_S = 31_556_952  # Duration, 6.4.16
+_YEAR_S = 31_556_952  # Duration
 _UNIT_NS = {"microseconds": 1000, "milliseconds": 10**6, "seconds": NS_PER_S, "minutes": 60 * NS_PER_S, "hours": 3600 * NS_PER_S,
             "sixtyHours": 60 * 3600 * NS_PER_S, "years": _YEAR_S * NS_PER_S}
 _YEAR_10000_NS = 253_402_300_800 * NS_PER_S
@@ -133,7 +133,7 @@ def _name(kind: str, content: Any) -> str:
 
 
 def _canonical(value: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Octets of the certificate and of its signed part with keys compressed and the signature as r alone (6.4.3, 6.4.8)."""
+    """Octets of the certificate and of its signed part with keys compressed and the signature as r alone (6.4.3)."""
     body = value["toBeSigned"]
     key_kind, key = body["verifyKeyIndicator"][1]
     signed_part = {"verifyKeyIndicator": ("verificationKey", (key_kind, compressed(key)))}

@@ -1,7 +1,7 @@
 """ECDSA on NIST P-256 with SHA-256 over the hash input of IEEE 1609.2, and points as the standard writes them.
 
 Source: IEEE Std 1609.2-2022, 5.3.1 (a signature is over SHA-256(SHA-256(data) || SHA-256(signer's certificate)), the second
-hash being that of no octets where the signer is `self`), 6.3.29 to 6.3.31 (points and signatures, and their canonical form).
+hash being that of no octets where the signer is `self`); EccP256CurvePoint, EcdsaP256Signature and their canonical form.
 A signature is two numbers, r and s. `rSig` may be spelled as the point whose x is r (compressed-y-0, compressed-y-1,
 uncompressed); its y serves faster checks, is no part of the signature and is not looked at.
 """
@@ -29,7 +29,7 @@ def signed_hash(data_hash: bytes, signer_hash: bytes) -> bytes:
 
 
 def compressed(point: Point) -> Point:
-    """The point in its canonical form: an uncompressed one is compressed; SignatureRefused for one without a y (6.3.29)."""
+    """The point in its canonical form: an uncompressed one is compressed; SignatureRefused for one without a y (EccP256CurvePoint)."""
     form, coordinates = point
     match form:
         case "uncompressedP256":
@@ -77,6 +77,6 @@ def signature_holds(key: ec.EllipticCurvePublicKey, signature: tuple[str, Any], 
 
 
 def sign_hash(key: ec.EllipticCurvePrivateKey, digest: bytes) -> tuple[str, Any]:
-    """The key's signature over a `signed_hash`, as a value of Signature with r alone (the canonical form, 6.3.31)."""
+    """The key's signature over a `signed_hash`, as a value of Signature with r alone (the canonical form)."""
     r, s = decode_dss_signature(key.sign(digest, _PREHASHED))
     return "ecdsaNistP256Signature", {"rSig": ("x-only", r.to_bytes(32)), "sSig": s.to_bytes(32)}

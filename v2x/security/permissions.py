@@ -1,7 +1,7 @@
 """What a certificate may sign, and what the authorities above it may let it sign.
 
-Source: IEEE Std 1609.2-2022, 6.4.28 to 6.4.33 (PsidSsp, BitmapSsp, PsidSspRange, SspRange, PsidGroupPermissions and their
-rules of consistency with the issuing certificate).
+Source: IEEE Std 1609.2-2022, PsidSsp, BitmapSsp, PsidSspRange, SspRange and PsidGroupPermissions, with their rules of
+consistency with the issuing certificate.
 """
 from __future__ import annotations
 
@@ -77,6 +77,6 @@ def _in_range(ssp_range: tuple[str, Any], ssp: Ssp) -> bool:
 
 
 def _bits_fit(octets: bytes, value: bytes, mask: bytes) -> bool:
-    """Every bit that the mask sets is as the value has it (6.4.29, BitmapSsp)."""
+    """Every bit that the mask sets is as the value has it (BitmapSsp)."""
     return len(octets) == len(value) == len(mask) and all(
         (bits ^ wanted) & cared == 0 for bits, wanted, cared in zip(octets, value, mask))

@@ -1,6 +1,6 @@
 """Whether a place lies in the region that a certificate is bound to.
 
-Source: IEEE Std 1609.2-2022, 6.4.17 to 6.4.26 (circles, rectangles and polygons on the ellipsoid, regions by their number).
+Source: IEEE Std 1609.2-2022, GeographicRegion (circles, rectangles and polygons on the ellipsoid, regions by their number).
 Distances are along the straight line between two places: 1 m short of the arc at the largest circle, 65 km. An edge of a
 polygon is the great circle between its ends.
 """
@@ -62,7 +62,7 @@ def _point(location: dict[str, int]) -> GeoPoint:
 
 
 def _flat(place: GeoPoint) -> GeoPoint:
-    """The place put onto the ellipsoid: a height is no part of a region (6.4.18)."""
+    """The place put onto the ellipsoid: a height is no part of a region (CircularRegion)."""
     return GeoPoint(place.latitude_deg, place.longitude_deg, 0.0)
 
 

@@ -24,7 +24,7 @@ from v2x.security.tables import DATA, PROTOCOL_VERSION, TO_BE_SIGNED_DATA, UNITS
 
 PRIVATE = "private"
 _CERTIFICATE_EVERY_NS = NS_PER_S
-_SEA_LEVEL_DM, _HIGHEST_DM = 4096, 65535  # Elevation: 0 = -409.6 m, in 0.1 m (6.3.12)
+_SEA_LEVEL_DM, _HIGHEST_DM = 4096, 65535  # Elevation: 0 = -409.6 m, in 0.1 m
 _write = writer(DATA, "signed message")
 _write_signed_part = writer(TO_BE_SIGNED_DATA, "tbsData")
 

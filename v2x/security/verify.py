@@ -185,7 +185,7 @@ def _unix_ns(time64: int) -> int:
 
 
 def _signed_octets(body: dict[str, Any]) -> bytes:
-    """ToBeSignedData in its canonical form: an uncompressed key in its header is compressed (6.3.9)."""
+    """ToBeSignedData in its canonical form: an uncompressed key in its header is compressed (HeaderInfo)."""
     kind, key = body["headerInfo"].get("encryptionKey", ("", None))
     if kind != "public" or key["publicKey"][1][0] != "uncompressedP256":
         return body[OCTETS]
