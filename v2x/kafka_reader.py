@@ -103,16 +103,10 @@ class KafkaReader:
 
     def holds(self) -> bool:
         """Whether the group still takes this member's word: says again what was committed last."""
-        from kafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
-
         if self._group is None or not self._committed:
             return True
         with self._connection.errors("commit"):
-            try:
-                self._consumer.commit(self._committed, timeout_ms=5_000)
-            except (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError):
-                return False
-        return True
+            return self._commit(self._committed)
 
     def behind(self) -> int:
         """How many records of this reader's partitions were not polled yet, as its last fetches said."""
@@ -156,10 +150,11 @@ class KafkaReader:
         self._held, self._next, self._before, self._committed = {}, {}, {}, {}
         self._trails = {place: Trail(self._rewind_ns) for place in given}
         kept = dict(found)
-        self.resumed = False
+        self.resumed, fresh = False, {}
         for place in given:
             said = self._consumer.committed(place, metadata=True, timeout_ms=5_000)
             if said is None:
+                fresh[place] = self._consumer.position(place, timeout_ms=5_000)
                 continue
             self.resumed = True
             rewound = min(int(said.metadata), said.offset) if said.metadata.isdigit() and self._rewind_ns > 0 else said.offset
@@ -167,7 +162,20 @@ class KafkaReader:
             if rewound < said.offset:
                 kept.pop(place, None)
                 self._consumer.seek(place, rewound)
+        # Said before anything is made of it: whoever follows knows then that there may be something.
+        starts = {place: found[place][0].offset if place in found else offset for place, offset in fresh.items()}
+        self._commit({place: self._said(place, offset) for place, offset in starts.items()})
         return kept
+
+    def _commit(self, offsets: Mapping[Any, Any]) -> bool:
+        """Commit; False where the group has other members in these places, or is just giving them out anew."""
+        from kafka.errors import CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
+
+        try:
+            self._consumer.commit(dict(offsets), timeout_ms=5_000)
+        except (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError):
+            return False
+        return True
 
     def _handed_out(self, max_records: int) -> list[BusRecord]:
         """Up to `max_records` of those held, as many of each partition as of the others."""

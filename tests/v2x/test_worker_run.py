@@ -23,6 +23,8 @@ from tests.v2x.city import (
     ticks,
 )
 from tests.v2x.scene import info
+from v2x.broker import DevelopmentBroker
+from v2x.broker_jars import what_is_missing
 from v2x.kafka import KafkaBus
 from v2x.records import DEAD_LETTERS
 from v2x.worker_run import require_topics
@@ -80,8 +82,8 @@ def test_workers_that_come_and_go_leave_no_gap_and_publish_nothing_twice(city):
 def test_a_worker_that_was_stopped_past_its_session_finds_its_crossings_taken_and_publishes_nothing_more(city):
     bus, told, worker = city
     workers = [worker(), worker()]
-    acts = {40: lambda: workers[0].send_signal(signal.SIGSTOP), 130: lambda: workers[0].send_signal(signal.SIGCONT)}
-    sent = play(bus, ticks(told, 150), acts, speed=1.0)
+    acts = {20: lambda: workers[0].send_signal(signal.SIGSTOP), 100: lambda: workers[0].send_signal(signal.SIGCONT)}
+    sent = play(bus, ticks(told, 115), acts, speed=1.0)
     expected = expected_outputs(told, sent)
     found = published(bus, lambda found: expected <= found.keys(), 40.0)
     assert expected - found.keys() == set()
@@ -100,15 +102,46 @@ def test_a_worker_that_is_killed_outright_is_succeeded_without_a_gap_or_a_double
     assert [id for id, count in found.items() if count > 1] == []
 
 
+def test_a_worker_outlives_its_broker_and_goes_on_where_it_was(tmp_path):
+    if missing := what_is_missing():
+        pytest.skip(missing)
+    with DevelopmentBroker() as broker:
+        site, told = fresh_city(broker.bootstrap, tmp_path)
+        bus = KafkaBus(broker.bootstrap)
+        process, _ = start_worker(broker.url, site, "alone")
+
+        def outage() -> None:
+            bus.flush()
+            broker.kill()
+            time.sleep(5.0)  # longer than a worker waits for a failover
+            broker.restart()
+
+        try:
+            sent = play(bus, ticks(told, 60), {30: outage})
+            back_s = time.monotonic()
+            expected = expected_outputs(told, sent)
+            found = published(bus, lambda found: expected <= found.keys(), 40.0)
+            print(f"whole {time.monotonic() - back_s:.1f} s after the last message")
+            process.send_signal(signal.SIGTERM)
+            did = report(process)
+        finally:
+            process.kill()
+        bus.close()
+    assert expected - found.keys() == set()
+    assert [id for id, count in found.items() if count > 1] == []
+    assert did["refused"] == 0
+
+
 def test_metrics_tell_what_a_worker_does_and_it_ends_in_order_when_asked(city):
     bus, told, worker = city
     process, said = worker("--metrics-port", "0")
     play(bus, ticks(told, 20), {})
-    published(bus, lambda found: len(found) >= 60, 20.0)
     url = said.split("metrics at ")[1].split(";")[0]
-    text = urllib.request.urlopen(url, timeout=10).read().decode()
-    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert int(figures['roadweave_worker_events_total{what="records"}']) == 80
+    deadline, figures = time.monotonic() + 30.0, {}
+    while figures.get('roadweave_worker_events_total{what="records"}') != "80" and time.monotonic() < deadline:
+        text = urllib.request.urlopen(url, timeout=10).read().decode()
+        figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        time.sleep(0.2)
     assert int(figures["roadweave_worker_lag_records"]) == 0
     assert int(figures["roadweave_worker_decode_seconds_count"]) == 80
     assert int(figures["roadweave_worker_crossings"]) == 3
