@@ -136,7 +136,7 @@ def test_what_is_written_is_read_back_within_the_units_of_the_wire(objects):
     turn = np.angle(np.exp(1j * (got.boxes.yaw_rad - objects.boxes.yaw_rad)))
     assert (np.abs(np.degrees(turn)) <= 0.00625 + 1e-9).all()
     np.testing.assert_allclose(got.boxes.size_lwh_m, objects.boxes.size_lwh_m, atol=0.025 + 1e-9)
-    np.testing.assert_allclose(got.yaw_rate_radps, objects.yaw_rate_radps, atol=np.radians(0.01) + 1e-9)
+    np.testing.assert_allclose(got.yaw_rate_radps, objects.yaw_rate_radps, atol=np.radians(0.015) + 1e-9)
     np.testing.assert_allclose(got.score, objects.score, atol=0.005 + 1e-9)
     np.testing.assert_array_equal(got.measured_ns, objects.measured_ns)
     np.testing.assert_array_equal(got.label, objects.label)
