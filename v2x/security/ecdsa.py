@@ -29,7 +29,7 @@ def signed_hash(data_hash: bytes, signer_hash: bytes) -> bytes:
 
 
 def compressed(point: Point) -> Point:
-    """The point in its canonical form: an uncompressed one is compressed; SignatureRefused for one without a y (EccP256CurvePoint)."""
+    """The point in its canonical form: an uncompressed one is compressed; SignatureRefused for one without a y."""
     form, coordinates = point
     match form:
         case "uncompressedP256":
