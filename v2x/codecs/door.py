@@ -29,6 +29,7 @@ from v2x.codecs import (
     mapem,
     psm,
     psm_message,
+    rsm,
     sdsm,
     sdsm_decode,
     sdsm_encode,
@@ -101,6 +102,8 @@ def encode_pdu(pdu: Any, wire_format: str) -> bytes:
 
 def format_named(wire_format: str) -> Format:
     """The format that a plain or full form name belongs to; UnknownFormat lists those that are known."""
+    if wire_format == rsm.WIRE_FORMAT:
+        raise rsm.refusal("message")
     if wire_format not in _BY_NAME:
         raise UnknownFormat("message", f"wire format {wire_format!r}", f"one of {', '.join(WIRE_FORMATS)}")
     return _BY_NAME[wire_format]
