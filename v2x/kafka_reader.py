@@ -164,8 +164,8 @@ class KafkaReader:
                 self._consumer.seek(place, rewound)
         # Said before anything is made of it: whoever follows knows then that there may be something.
         starts = {place: found[place][0].offset if place in found else offset for place, offset in fresh.items()}
-        self._commit({place: self._said(place, offset) for place, offset in starts.items()})
-        return kept
+        taken = not starts or self._commit({place: self._said(place, offset) for place, offset in starts.items()})
+        return kept if taken else {}  # refused: the group is giving its places out anew, from the same beginning
 
     def _commit(self, offsets: Mapping[Any, Any]) -> bool:
         """Commit; False where the group has other members in these places, or is just giving them out anew."""

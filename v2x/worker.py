@@ -70,24 +70,17 @@ class FusionWorker:
         self._subscription = bus.subscribe(READ_TOPICS, group=group, from_start=from_start, rewind_ns=rewind_ns)
         self._rewind_ns = rewind_ns
         self._generation = 0
+        self.broken = False  # what was read and not committed is lost to this worker: another must take over
 
     def step(self, timeout_s: float = 0.0) -> int:
-        """Deal with what has come, waiting up to timeout_s for a first record; the number of records read."""
+        """Deal with what has come, waiting up to timeout_s for a first record; the number of records read.
+
+        BusError when the bus is gone; the worker may go on later unless it is `broken`.
+        """
         records = self._subscription.poll(timeout_s)
-        if self._subscription.generation != self._generation:
-            self._take_over()
-        try:
-            for record in records:
-                self._take(record)
-            for key, work in self._works.items():
-                self._publish(key, work.lose_patience(time.monotonic()))
-        except _LostPlaces:
-            self._give_up()
-            return len(records)
-        if records:
-            self._bus.flush()  # what came of the records is safe before they count as dealt with
-            now_s = time.monotonic()
-            self._held_s = now_s if self._subscription.commit() else float("-inf")
+        self.broken = True
+        self._deal_with(records)
+        self.broken = False
         return len(records)
 
     def finish(self) -> None:
@@ -126,6 +119,22 @@ class FusionWorker:
     def close(self) -> None:
         """Leave: the others take over at once, a few seconds back. What is held here is theirs to publish."""
         self._subscription.close()
+
+    def _deal_with(self, records: list[BusRecord]) -> None:
+        if self._subscription.generation != self._generation:
+            self._take_over()
+        try:
+            for record in records:
+                self._take(record)
+            for key, work in self._works.items():
+                self._publish(key, work.lose_patience(time.monotonic()))
+        except _LostPlaces:
+            self._give_up()
+            return
+        if records:
+            self._bus.flush()  # what came of the records is safe before they count as dealt with
+            now_s = time.monotonic()
+            self._held_s = now_s if self._subscription.commit() else float("-inf")
 
     def _take_over(self) -> None:
         """Begin anew with the places just given, and learn from the bus what was published before."""

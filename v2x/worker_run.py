@@ -1,7 +1,8 @@
 """Running a fusion worker as a process of its own: until told to stop, across brokers that go and come back, with metrics.
 
-A worker whose bus fails is thrown away with all it holds: what it read and did not commit is read again by the next one, which
-rewinds and goes on, so nothing needs to be saved. Only the first contact with the bus must succeed.
+A worker whose bus is away for a while waits; one whose bus fails between reading and committing is thrown away with all it
+holds: that is read again by the next one, which rewinds and goes on, so nothing needs to be saved. Only the first contact
+with the bus must succeed.
 """
 from __future__ import annotations
 
@@ -72,7 +73,7 @@ class RunningWorker:
             try:
                 self._step()
             except BusError as error:
-                self._drop(error)
+                self._wait_for_bus(error)
                 stop.wait(_RETRY_S)
         self._close()
         counts = self.counts()
@@ -108,17 +109,19 @@ class RunningWorker:
         if self._worker is None:
             self._bus = open_bus(self._url)
             self._worker = FusionWorker(self._bus, self._info, self._group)
+        self._worker.step(_WAIT_S)
+        if not self._link:
             self._link = True
             say(f"roadweave: {self._url} answers again")
-        self._worker.step(_WAIT_S)
 
-    def _drop(self, error: BusError) -> None:
-        """Throw the worker and its bus away."""
+    def _wait_for_bus(self, error: BusError) -> None:
+        """Say once that the bus is gone; a worker that cannot go on is thrown away with its bus."""
         if self._link:
             say(f"roadweave: {error}; trying again until it answers")
             self._reconnects += 1
         self._link = False
-        self._close()
+        if self._worker is None or self._worker.broken:
+            self._close()
 
     def _close(self) -> None:
         worker, bus = self._worker, self._bus
