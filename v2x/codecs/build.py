@@ -39,25 +39,27 @@ from v2x.codecs.schema import (
 )
 from v2x.codecs.source import Source, number_of_values, shared
 
+_SLICE_FROM = 8  # more values than this come faster from one slice than one by one
 Build = Callable[[list[int], bytes, int], tuple[Any, int]]  # flat array, side buffer, where to begin -> value, where it ends
 
 
 def builder(kind: Kind) -> Build:
     """The function that builds plain values of the kind; UnicodeDecodeError where a text is none."""
-    source = Source({"bits": lru_cache(4096)(bit_string_pairs), "long_bits": long_bits,
+    source = Source({"bits": bits_hex, "long_bits": long_bits,
                      "counted_bits": counted_bits, "tail": tail})
     return _Builder(source, kind).build()
 
 
-def bit_string_pairs(size: int, number: int) -> tuple[tuple[str, Any], ...]:
-    """The items of a bit string's value."""
-    return tuple(bit_string(number, size).items())
+@lru_cache(4096)
+def bits_hex(size: int, number: int) -> str:
+    """The bits as hex, left-aligned."""
+    return bit_string(number, size)["hex"]
 
 
 def long_bits(size: int, number: int, side: bytes) -> dict[str, Any]:
     """An extensible bit string: its octets lie in the side buffer where it is too long for a number."""
     if size <= NUMBER_BITS:
-        return bit_string(number, size)
+        return {"hex": bits_hex(size, number), "length": size}
     return {"hex": side[number:number + (size + 7) // 8].hex(), "length": size}
 
 
@@ -109,8 +111,12 @@ class _Builder:
 
     def _flush(self) -> None:
         if self._run:
-            names, count = ", ".join(self._run), len(self._run)
-            self._source.line(f"{names} = v[i]" if count == 1 else f"{names} = v[i:i + {count}]")
+            count = len(self._run)
+            if count > _SLICE_FROM:
+                self._source.line(f"{', '.join(self._run)} = v[i:i + {count}]")
+            else:
+                places = [f"v[i + {place}]" if place else "v[i]" for place in range(count)]
+                self._source.line("; ".join(f"{name} = {place}" for name, place in zip(self._run, places)))
             self._source.line(f"i += {count}")
             self._run = []
 
@@ -165,7 +171,7 @@ class _Builder:
             case NamedInteger(_, _, names):
                 return f"{self._source.constant(dict(names))}.get({name}, {name})"
             case BitString(size):
-                return f"dict(bits({size}, {name}))"
+                return f'{{"hex": bits({size}, {name}), "length": {size}}}'
             case Checked(inner, _):
                 return self._single(inner, name)
             case _:
@@ -277,7 +283,7 @@ class _Builder:
             return name
         self._flush()
         end = self._source.name("e")
-        self._source.line(f"{end} = i + {width} * {count}")
+        self._source.line(f"{end} = i + {count}" if width == 1 else f"{end} = i + {width} * {count}")
         value, names = self._static(kind.item)
         columns = [f"v[i + {place}:{end}:{width}]" for place in range(width)] if width > 1 else [f"v[i:{end}]"]
         body = columns[0] if value == names else f"[{value} for {names} in {columns[0]}]"

@@ -9,11 +9,15 @@ from types import FunctionType, ModuleType, SimpleNamespace
 
 
 def compiled(*modules: ModuleType) -> SimpleNamespace:
-    """The modules' functions, compiled when first called, kept on disk, free of the interpreter's lock."""
+    """The modules' functions, compiled when first called, kept on disk, free of the interpreter's lock.
+
+    They may not make arrays: without numba's own memory (_nrt) a call from one to another counts no references to the
+    arrays it passes on, which would cost more than what most of these functions do.
+    """
     from numba import njit
 
     names = {name: value for module in modules for name, value in vars(module).items()}
     for name, plain in list(names.items()):
         if isinstance(plain, FunctionType):
-            names[name] = njit(cache=True, nogil=True)(FunctionType(plain.__code__, names, name))
+            names[name] = njit(cache=True, nogil=True, _nrt=False)(FunctionType(plain.__code__, names, name))
     return SimpleNamespace(**names)
