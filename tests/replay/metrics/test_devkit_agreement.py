@@ -33,7 +33,8 @@ def scene(seed, samples=40, place=lambda m: m, classes=CLASSES):
         label = rng.choice(classes, n + false).astype(np.uint8)
         center_m = place(np.column_stack([rng.uniform(-40, 40, (n + false, 2)), np.zeros(n + false)]))
         yaw_rad = rng.uniform(-np.pi, np.pi, n + false)
-        velocity_mps = rng.choice([0.0, 0.15, 0.25, 4.0], n + false)[:, None] * np.column_stack([np.cos(yaw_rad), np.sin(yaw_rad)])
+        ahead = np.column_stack([np.cos(yaw_rad), np.sin(yaw_rad)])
+        velocity_mps = rng.choice([0.0, 0.15, 0.25, 4.0], n + false)[:, None] * ahead
         size_m = rng.uniform(1, 5, (n + false, 3))
         boxes = Boxes3D("map", center_m[:n], size_m[:n], yaw_rad[:n])
         names = [ATTRIBUTES[code] if rng.uniform() < 0.8 else "" for code in likely_attributes(label[:n], velocity_mps[:n])]
@@ -76,7 +77,8 @@ def assert_the_devkits(found, there):
     theirs = devkit_metrics(found, there)
     for cls, result in ours.items():
         assert result.ap.tolist() == [theirs.get_label_ap(cls.title, limit_m) for limit_m in PROTOCOL.distances_m], cls
-        np.testing.assert_allclose(result.errors, [theirs.get_label_tp(cls.title, name) for name in TP_METRICS], rtol=0, atol=1e-12)
+        errors = [theirs.get_label_tp(cls.title, name) for name in TP_METRICS]
+        np.testing.assert_allclose(result.errors, errors, rtol=0, atol=1e-12)
     mean_ap, nds, errors = mean_scores(ours.values())
     assert mean_ap == theirs.mean_ap
     np.testing.assert_allclose([nds, *errors], [theirs.nd_score, *theirs.tp_errors.values()], rtol=0, atol=1e-12)

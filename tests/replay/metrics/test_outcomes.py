@@ -18,7 +18,8 @@ def recorded(scored, start_ns=0):
     for i, (found, truth) in enumerate(zip(scored.found, scored.truths)):
         time_ns = start_ns + i + 1
         map_from_ego = SE3("map", "ego", np.eye(3), np.zeros(3))
-        payloads = {EGO_POSES: EgoPose(time_ns, map_from_ego, np.zeros(3), np.zeros((6, 6))), TRUTH: truth, VEHICLE_OBJECTS: found}
+        pose = EgoPose(time_ns, map_from_ego, np.zeros(3), np.zeros((6, 6)))
+        payloads = {EGO_POSES: pose, TRUTH: truth, VEHICLE_OBJECTS: found}
         made += [Event(time_ns, topic, payload) for topic, payload in payloads.items()]
     topics = {name: TopicInfo("x", 1) for name in (EGO_POSES, TRUTH, VEHICLE_OBJECTS)}
     return MemoryDrive(drive_info(drive_id=scored.drive_id, topics=topics), made)
