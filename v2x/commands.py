@@ -52,6 +52,21 @@ def inspect(source: Annotated[str, typer.Argument(help="A message as hex, a file
 
 
 @app.command()
+def decode(source: Annotated[str, typer.Argument(help="A file of messages, one as hex on each line, a capture (pcap), or - for "
+                                                      "standard input.")]) -> None:
+    """Decode V2X messages: one JSON line for each, in order, with its wire format and values, or what is wrong and at which bit.
+
+    Exit code 1 where any of them was bad.
+    """
+    import sys
+
+    from v2x.decode import decode_source
+
+    if decode_source(source, sys.stdout):
+        raise typer.Exit(1)
+
+
+@app.command()
 def fuse(drive: Annotated[Path, typer.Argument(help="A drive: a folder with a drive.json.")], as_json: Json = False) -> None:
     """Fuse a drive's vehicle objects with its roadside messages: adds fused.tracks, roadside.objects and rsu.health.
 

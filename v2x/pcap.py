@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from data_specs.clock import NS_PER_S
 from data_specs.errors import InputError, MissingInput, TruncatedInput, UnknownFormat
@@ -18,6 +19,7 @@ _MAGIC = {  # first four octets -> (byte order, nanoseconds per unit of the frac
     b"\x4d\x3c\xb2\xa1": ("<", 1), b"\xa1\xb2\x3c\x4d": (">", 1),
 }
 _PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+MAGICS = (*_MAGIC, _PCAPNG_MAGIC)  # what a capture starts with, the kind that is refused among them
 _MAX_PACKET_OCTETS = 262_144  # libpcap's own limit: a larger length is a broken header, not a packet
 
 
@@ -38,23 +40,28 @@ def read_pcap(path: Path) -> Iterator[Captured]:
     if not path.is_file():
         raise MissingInput(path, "a pcap file")
     with path.open("rb") as file:
-        order, fraction_ns = _read_header(path, file.read(24))
-        record = struct.Struct(f"{order}IIII")
-        offset = 24
-        while head := file.read(16):
-            if len(head) < 16:
-                raise TruncatedInput(path, f"{len(head)} octets of a packet header at byte {offset}", "16")
-            seconds, fraction, captured, _ = record.unpack(head)
-            if captured > _MAX_PACKET_OCTETS:
-                raise InputError(path, f"a packet of {captured} octets at byte {offset}", f"at most {_MAX_PACKET_OCTETS}")
-            data = file.read(captured)
-            if len(data) < captured:
-                raise TruncatedInput(path, f"{len(data)} of {captured} octets of the packet at byte {offset}", "all of them")
-            yield Captured(seconds * NS_PER_S + fraction * fraction_ns, offset, data)
-            offset += 16 + captured
+        yield from read_packets(file, path)
 
 
-def _read_header(path: Path, header: bytes) -> tuple[str, int]:
+def read_packets(file: BinaryIO, path: Path | str) -> Iterator[Captured]:
+    """The packets of a capture that is open, as soon as each has come; `path` names it in errors, which are `read_pcap`'s."""
+    order, fraction_ns = _read_header(path, file.read(24))
+    record = struct.Struct(f"{order}IIII")
+    offset = 24
+    while head := file.read(16):
+        if len(head) < 16:
+            raise TruncatedInput(path, f"{len(head)} octets of a packet header at byte {offset}", "16")
+        seconds, fraction, captured, _ = record.unpack(head)
+        if captured > _MAX_PACKET_OCTETS:
+            raise InputError(path, f"a packet of {captured} octets at byte {offset}", f"at most {_MAX_PACKET_OCTETS}")
+        data = file.read(captured)
+        if len(data) < captured:
+            raise TruncatedInput(path, f"{len(data)} of {captured} octets of the packet at byte {offset}", "all of them")
+        yield Captured(seconds * NS_PER_S + fraction * fraction_ns, offset, data)
+        offset += 16 + captured
+
+
+def _read_header(path: Path | str, header: bytes) -> tuple[str, int]:
     """Byte order and nanoseconds per unit of the time stamps' fraction."""
     if header[:4] == _PCAPNG_MAGIC:
         raise UnknownFormat(path, "a pcapng file", "a classic pcap file", "convert it: editcap -F pcap IN OUT")
