@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data_specs.errors import DecodeError, InputError
-from v2x.codecs import cpm_tr103562, cpm_v211
 from v2x.codecs.bits import MAX_OCTETS
-from v2x.codecs.door import edition_of
+from v2x.codecs.door import edition_of, format_named
 from v2x.codecs.trace import Piece, trace
 
 
@@ -44,12 +43,12 @@ def read_octets(source: str) -> bytes:
 
 def inspect_message(octets: bytes) -> Inspection:
     """Every field of a message; of a broken one, every field before what breaks it. DecodeError for an unknown header."""
-    forms = cpm_v211.FORMS if edition_of(octets) == cpm_v211.WIRE_FORMAT else cpm_tr103562.FORMS
+    forms = format_named(edition_of(octets)).forms
     try:
         form = forms.decode(octets)[1]
     except DecodeError:
         form = next(iter(forms))
-    _, pieces, error = trace(octets, forms[form].kind, "CPM")
+    _, pieces, error = trace(octets, forms[form].kind, forms[form].name)
     return Inspection(form, octets, pieces, error)
 
 

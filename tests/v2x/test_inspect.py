@@ -84,3 +84,11 @@ def test_the_command_tells_a_message_and_fails_on_a_broken_one():
     assert isinstance(broken.exception, DecodeError)
     told = json.loads(broken.stdout)
     assert told["error"]["bit"] <= 320 and len(told["fields"]) > 10
+
+
+def test_every_format_of_the_door_is_told():
+    for message, name in (("cam_en302637_2_v141", "etsi-cam-1.4.1"), ("denm_en302637_3_v131", "etsi-denm-1.3.1")):
+        vector = vectors("vectors_dev", message)[0]
+        found = inspect_message(bytes.fromhex(vector["uper_hex"]))
+        assert (found.wire_format, found.error) == (name, None)
+        assert sum(piece.width for piece in found.pieces) > 4 * (len(found.octets) - 1)
