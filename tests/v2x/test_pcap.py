@@ -124,7 +124,7 @@ def test_a_message_dated_by_16_bits_is_completed_by_its_arrival():
     assert 0 <= received_ns - message.header.generated_ns < 65_536_000_000
     assert np.isnan(message.position.altitude_m)
     with pytest.raises(InputError, match="expected a time of arrival"):
-        decode(octets)
+        decode(octets, received_ns=0)
 
 
 def recorded_cpms(sample_data) -> list[tuple[int, bytes]]:
