@@ -6,6 +6,7 @@ name, so each is given the compiled others in place of the plain ones.
 from __future__ import annotations
 
 from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
 
 
 def compiled(*modules: ModuleType) -> SimpleNamespace:
@@ -16,8 +17,9 @@ def compiled(*modules: ModuleType) -> SimpleNamespace:
     """
     from numba import njit
 
+    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
     names = {name: value for module in modules for name, value in vars(module).items()}
     for name, plain in list(names.items()):
         if isinstance(plain, FunctionType):
-            names[name] = njit(cache=True, nogil=True, _nrt=False)(FunctionType(plain.__code__, names, name))
+            names[name] = njit(**options)(FunctionType(plain.__code__, names, name))
     return SimpleNamespace(**names)

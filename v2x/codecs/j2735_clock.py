@@ -22,6 +22,7 @@ UNKNOWN_MINUTE_OF_YEAR = 527_040
 UNKNOWN_MARK_2016, UNKNOWN_MARK, MARKS_PER_HOUR = 36_001, 36_111, 36_000
 _TENTH_NS = NS_PER_S // 10
 _MARK_STANDS_NS = MINUTE_NS
+_YEARS = (1971, 2261)  # whose every moment Unix nanoseconds of 64 bits can say, in any time zone
 # What stands for "unknown" in each part, and the step to the next time that shows the same other parts.
 _PARTS = {
     "year": (0, timedelta(days=365)), "month": (0, timedelta(days=30)), "day": (0, timedelta(days=1)),
@@ -50,6 +51,8 @@ def unix_ns_of_date_time(value: dict[str, int], received_ns: int, where: str, of
         return _require_arrival(received_ns, where, offset_bits)
     ahead = timedelta(minutes=value.get("offset", 0))
     known = {name: value[name] for name, (unknown, _) in _PARTS.items() if value.get(name, unknown) != unknown}
+    if not _YEARS[0] <= known.get("year", _YEARS[0]) <= _YEARS[1]:
+        raise DecodeError(where, offset_bits, f"the year {known['year']}", f"{_YEARS[0]} to {_YEARS[1]}")
     arrival = datetime.fromtimestamp(received_ns // NS_PER_S, tz=UTC) + ahead
     steps = [step for name, (_, step) in _PARTS.items() if name not in known]
     if steps:

@@ -6,8 +6,7 @@ without. A service that wants no pause later calls `compile_now` when it starts.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,7 +98,7 @@ class _Kernels:
     """The compiled kernels of this process, once enough has been run to pay for them."""
 
     runs: int = 0
-    fast: Any = field(default=None)
+    fast: Any = None  # a namespace of the compiled functions
 
     def ready(self) -> bool:
         """Count a run; whether it is to be run by the compiled kernels, which are `fast` then."""
@@ -111,7 +110,7 @@ class _Kernels:
     def load(self) -> None:
         from v2x.codecs.compiled import compiled
 
-        self.fast: SimpleNamespace | None = compiled(kernel_read, kernel_write)
+        self.fast = compiled(kernel_read, kernel_write)
 
 
 _kernels = _Kernels()

@@ -39,9 +39,8 @@ def validate(kind: Kind, value: Any, path: str) -> None:
         case Integer():
             _integer(kind, value, path)
         case NamedInteger(low, high, names):
-            numbers = {name: number for number, name in names.items()}
-            hashable = value if isinstance(value, int | str) else None
-            _integer(Integer(low, high), numbers.get(hashable, value) if hashable is not None else value, path)
+            named = [number for number, name in names.items() if name == value]
+            _integer(Integer(low, high), named[0] if named else value, path)
         case Enumerated(names, extensible, additions):
             if value not in (*names, *additions) and not (extensible and _is_unknown(value, len(additions))):
                 raise _refused(value, f"one of {[*names, *additions]}", path)
