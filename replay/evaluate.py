@@ -4,14 +4,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_specs.errors import InputError, UnknownFormat
 from data_specs.objects import NUSCENES_CLASSES, ObjectList
 from data_specs.pose import SE3
 from data_specs.results import RunResult
 from replay.drive import TRUTH, VEHICLE_OBJECTS, Drive
+
+if TYPE_CHECKING:
+    from replay.results_folder import Shard
 
 PROTOCOLS = ("nuscenes", "kitti", "cooperative")
 NUSCENES_RESULTS = "results_nusc.json"
@@ -42,6 +46,38 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
                              "common format for cooperative results")
         return evaluate_cooperative(drive)
     raise UnknownFormat("protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
+
+
+def evaluate_into(paths: Sequence[Path], protocol: str, out: Path, shard: Shard | None = None) -> list[str]:
+    """Score every drive, or those of one shard, each into a file of its own; returns their ids. Several shards may share `out`.
+
+    InputError where there are results already, or two drives have one id.
+    """
+    from replay.results_folder import require_new, write_shard
+
+    if shard is None:
+        require_new(out)
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = sorted(paths) if shard is None else shard.of(sorted(paths))
+    done = [_evaluate_one(path, protocol, out) for path in chosen]
+    if shard is not None:
+        write_shard(out, shard, done)
+    return done
+
+
+def _evaluate_one(path: Path, protocol: str, out: Path) -> str:
+    from replay.recorded import open_drive
+    from replay.results_folder import DriveResult, write_result
+
+    drive = open_drive(path)
+    outcomes = None
+    result = evaluate(drive, protocol)
+    if protocol == "nuscenes":
+        from replay.metrics.outcomes import outcomes_of
+
+        outcomes = outcomes_of(drive)
+    write_result(out, DriveResult(drive.info.drive_id, str(path), result, outcomes))
+    return drive.info.drive_id
 
 
 Table = tuple[list[str], list[list[Any]]]  # columns, rows

@@ -1,0 +1,169 @@
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from data_specs.errors import InputError, MissingInput
+from data_specs.results import RunResult, Score
+from replay.drive import VEHICLE_OBJECTS, Event
+from replay.gate import FAIL, PASS, UNCLEAR, Limit, judge
+from replay.metrics.outcomes import outcomes_of
+from replay.recorder import Recorder
+from replay.report_text import MARKDOWN_LIMIT, markdown_page
+from replay.results_folder import DriveResult, read_results, write_baseline, write_result
+from tests.replay.metrics.test_outcomes import random_drives
+from tests.replay.test_commands import roadweave
+
+LIMITS = [Limit("mAP", "all", 0.005)]
+
+
+def worse(drive, share, seed=1):
+    """The same drive with a share of its detections lost."""
+    rng = np.random.default_rng(seed)
+    made = [Event(e.time_ns, e.topic, e.payload[rng.uniform(size=len(e.payload)) >= share]) if e.topic == VEHICLE_OBJECTS else e
+            for e in drive.all_events]
+    return type(drive)(drive.info, made)
+
+
+def results_of(drives):
+    return [DriveResult(d.info.drive_id, d.info.drive_id, RunResult("nuscenes", (d.info.drive_id,), ()), outcomes_of(d))
+            for d in drives]
+
+
+@pytest.fixture(scope="module")
+def drives():
+    return random_drives(14)
+
+
+@pytest.fixture(scope="module")
+def before(drives):
+    return results_of(drives)
+
+
+def test_a_run_like_its_baseline_passes_even_strictly(before):
+    said = judge(before, before, LIMITS, strict=True, rounds=200)
+    assert said.verdict == PASS and all(row.drop == 0 and row.p == 1 for row in said.rows)
+
+
+def test_a_clear_drop_fails_and_names_score_size_and_certainty(drives, before):
+    said = judge(results_of([worse(drive, 0.3) for drive in drives]), before, LIMITS, rounds=200)
+    assert said.verdict == FAIL and said.rows[0].low > 0.005
+    assert "mAP of all" in said.reasons[0] and "0.005 allowed; significant" in said.reasons[0]
+    assert {row.score.slice for row in said.rows if not row.gated} >= {"car", "pedestrian", "range 0-20 m"}
+
+
+def test_a_gain_is_no_failure(drives, before):
+    said = judge(before, results_of([worse(drive, 0.3) for drive in drives]), LIMITS, strict=True, rounds=200)
+    assert said.rows[0].drop < 0 and said.rows[0].verdict == PASS
+
+
+def test_errors_are_worse_when_they_rise(before):
+    moved = [DriveResult(one.drive_id, one.path, RunResult("cooperative", (one.drive_id,), (
+        Score("position_error_m", 1.0 + 0.1 * i, "m", "fused", 20),)), None) for i, one in enumerate(before)]
+    raised = [DriveResult(one.drive_id, one.path, RunResult("cooperative", (one.drive_id,), (
+        Score("position_error_m", 2.0 + 0.1 * i, "m", "fused", 20),)), None) for i, one in enumerate(before)]
+    said = judge(raised, moved, [Limit("position_error_m", "fused", 0.1)], rounds=200)
+    assert said.rows[0].drop == pytest.approx(1.0) and said.verdict == FAIL
+
+
+def test_nine_drives_cannot_tell(drives, before):
+    said = judge(results_of([worse(drive, 0.9) for drive in drives[:9]]), before[:9], LIMITS, rounds=200)
+    assert said.verdict == UNCLEAR and said.reasons[0].startswith("9 drives, expected at least 10")
+
+
+def test_a_few_truths_cannot_tell(before):
+    poor = [DriveResult(one.drive_id, "", RunResult("x", (one.drive_id,), (Score("recall", 0.5, "1", "all", 2),)), None)
+            for one in before]
+    said = judge(poor, poor, [Limit("recall", "all", 0.01)], rounds=200)
+    assert said.verdict == UNCLEAR and "28 truths, expected at least 50" in said.reasons[0]
+
+
+def test_one_lucky_drive_makes_no_verdict(before):
+    def scored(values):
+        return [DriveResult(one.drive_id, "", RunResult("x", (one.drive_id,), (Score("recall", value, "1", "all", 50),)), None)
+                for one, value in zip(before, values)]
+    said = judge(scored([0.1] + [0.5] * 13), scored([0.5] * 14), [Limit("recall", "all", 0.005)], rounds=500)
+    assert said.rows[0].drop > 0.02 and said.verdict == UNCLEAR and "not certain" in said.reasons[0]
+
+
+def test_a_missing_drive_other_truth_and_unknown_scores_are_named(drives, before):
+    with pytest.raises(InputError, match="no drive d3, expected all 14 drives of the baseline"):
+        judge([one for one in before if one.drive_id != "d3"], before, LIMITS)
+    other = results_of(random_drives(14, seed=5))
+    with pytest.raises(InputError, match=r"truths, expected .* as in the baseline; its truth has changed"):
+        judge(other, before, LIMITS)
+    with pytest.raises(InputError, match="mAPP@all, expected a score of the results; of all drives: mAP, NDS"):
+        judge(before, before, [Limit("mAPP", "all", 0.1)])
+
+
+@pytest.mark.parametrize("text", ["mAP", "mAP:", "mAP:-1", "mAP:nan", ":0.1", "mAP:x", "mAP:1e999"])
+def test_a_limit_that_is_none_is_refused(text):
+    with pytest.raises(InputError, match="--max-drop"):
+        Limit.parse(text)
+
+
+def test_results_and_baselines_come_back_the_same(tmp_path, before):
+    (tmp_path / "results").mkdir()
+    for one in before:
+        write_result(tmp_path / "results", one)
+    write_baseline(tmp_path / "baseline.json", before)
+    for read in (read_results(tmp_path / "results"), read_results(tmp_path / "baseline.json")):
+        said = judge(read, before, LIMITS, rounds=100)
+        assert len(read) == 14 and said.rows[0].drop == 0.0
+    with pytest.raises(InputError, match=r"d0\.results\.arrow: there already"):
+        write_result(tmp_path / "results", before[0])
+
+
+def test_damaged_or_foreign_results_are_refused(tmp_path):
+    (tmp_path / "a.results.arrow").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"a\.results\.arrow: .* expected a drive's results"):
+        read_results(tmp_path)
+    (tmp_path / "baseline.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a baseline that"):
+        read_results(tmp_path / "baseline.json")
+    with pytest.raises(MissingInput, match="roadweave evaluate --out"):
+        read_results(tmp_path / "nowhere")
+
+
+def test_markdown_stays_below_its_limit(before):
+    said = judge(before, before, LIMITS, rounds=100)
+    page = markdown_page(type(said)(said.verdict, False, "x", said.drives, said.rows * 200, (), ()))
+    assert len(page.encode()) <= MARKDOWN_LIMIT and "more rows are in the HTML report" in page
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory, drives):
+    """The drives on disk, good and with a third of the detections lost."""
+    folder = tmp_path_factory.mktemp("gate")
+    for name, some in (("good", drives[:11]), ("bad", [worse(drive, 0.35) for drive in drives[:11]])):
+        for drive in some:
+            with Recorder(folder / name / drive.info.drive_id, drive.info, sync_every_s=None) as recorder:
+                for event in drive.all_events:
+                    recorder.write(event)
+    return folder
+
+
+def test_the_whole_line_from_drives_to_a_verdict(recorded):
+    good, bad = (sorted((recorded / name).iterdir()) for name in ("good", "bad"))
+    for i in (1, 2):
+        assert roadweave("evaluate", *good, "--out", recorded / f"part-{i}", "--shard", f"{i}/2")[0] == 0
+    code, _, err = roadweave("merge", recorded / "part-1", "--out", recorded / "half")
+    assert code == 2 and "no shard 2, expected all 2 shards" in err and err.count("\n") == 1
+    assert roadweave("merge", recorded / "part-1", recorded / "part-2", "--out", recorded / "merged")[0] == 0
+    assert roadweave("gate", recorded / "merged", "--baseline", recorded / "baseline.json", "--write-baseline")[0] == 0
+    assert roadweave("evaluate", *bad, "--out", recorded / "bad-results")[0] == 0
+    words = ("--baseline", recorded / "baseline.json", "--max-drop", "mAP:0.005", "--rounds", "200")
+    code, out, err = roadweave("gate", recorded / "merged", *words, "--strict", "--json")
+    assert (code, err, json.loads(out)["verdict"]) == (0, "", "pass")
+    files = {name: recorded / f"report.{name}" for name in ("junit", "markdown", "html")}
+    code, out, _ = roadweave("gate", recorded / "bad-results", *words, *(w for n, p in files.items() for w in (f"--{n}", p)))
+    assert code == 1 and "gate: FAIL" in out
+    suite = ElementTree.parse(files["junit"]).getroot()
+    assert int(suite.get("failures")) == len(suite.findall(".//failure")) == 1 and int(suite.get("tests")) > 10
+    assert "### Gate: FAIL" in files["markdown"].read_text()
+    page = files["html"].read_text()
+    assert page.count("<svg") >= 3 and "http" not in page.replace("http://www.w3.org/2000/svg", "") and "<script" not in page
+    code, _, err = roadweave("gate", recorded / "bad-results", "--baseline", recorded / "nowhere.json", "--max-drop", "mAP:0")
+    assert code == 2 and err.count("\n") == 1
+    assert roadweave("gate", recorded / "bad-results", "--baseline", recorded / "baseline.json")[0] == 2
