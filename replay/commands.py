@@ -1,4 +1,4 @@
-"""Commands of the replay floor: import, info, repair, evaluate, merge, gate, simulate. Heavy libraries are imported where they are used."""
+"""Commands of the replay floor: drives, their repair, their scores, the gate. Heavy libraries are imported where they are used."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -84,7 +84,7 @@ def repair(drive: DrivePath, as_json: Json = False) -> None:
 
 @app.command()
 def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders with a drive.json.")],
-             protocol: Annotated[str, typer.Option(help="nuscenes, kitti or cooperative")] = "nuscenes",
+             protocol: Annotated[str, typer.Option(help="nuscenes, tracking, kitti or cooperative")] = "nuscenes",
              out: Annotated[Path | None, typer.Option(help="Folder to keep each drive's results in, for the gate.")] = None,
              shard: Annotated[str | None, typer.Option(help="i/n: score only every n-th drive, from the i-th on.")] = None,
              write_results: Annotated[Path | None, typer.Option(
@@ -97,6 +97,9 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
     from replay.recorded import open_drive
 
     if out is not None:
+        if write_results is not None:
+            raise typer.BadParameter("results for other evaluators are written of one drive, without --out",
+                                     param_hint="--write-results")
         from replay.results_folder import Shard
 
         done = evaluate_into(drives, protocol, out, Shard.parse(shard) if shard else None)
@@ -153,13 +156,13 @@ def gate(results: Annotated[Path, typer.Argument(help="A folder of results.")],
     before = results_folder.read_results(baseline)
     said = judge(run, before, [Limit.parse(text) for text in max_drop], strict, rounds)
     if junit:
-        junit.write_text(junit_xml(said), encoding="utf-8")
+        results_folder.put_file(junit, junit_xml(said).encode())
     if markdown:
-        markdown.write_text(markdown_page(said), encoding="utf-8")
+        results_folder.put_file(markdown, markdown_page(said).encode())
     if html:
         from replay.report import html_page
 
-        html.write_text(html_page(said, run, before), encoding="utf-8")
+        results_folder.put_file(html, html_page(said, run, before).encode())
     print_json(to_json(said)) if as_json else show(said)
     raise typer.Exit(EXIT_CODES[said.verdict])
 

@@ -61,13 +61,13 @@ def write_result(folder: Path, result: DriveResult) -> None:
     path = folder / f"{quote(result.drive_id, safe='')}{ENDING}"
     if path.exists():
         raise InputError(path, "there already", "each drive once, with an id of its own")
-    _put(path, _to_bytes(result))
+    put_file(path, _to_bytes(result))
 
 
 def write_shard(folder: Path, shard: Shard, drives: Sequence[str]) -> None:
     """Note that a shard is done, even where it had no drives."""
     note = {"format": FORMAT, "shard": [shard.index, shard.count], "drives": list(drives)}
-    _put(folder / f"shard-{shard.index}-of-{shard.count}.json", json.dumps(note).encode())
+    put_file(folder / f"shard-{shard.index}-of-{shard.count}.json", json.dumps(note).encode())
 
 
 def read_results(source: Path) -> list[DriveResult]:
@@ -84,7 +84,7 @@ def read_results(source: Path) -> list[DriveResult]:
 def write_baseline(path: Path, results: Iterable[DriveResult]) -> None:
     """Put results into one file, in one step."""
     drives = [base64.b64encode(_to_bytes(one)).decode() for one in results]
-    _put(path, (json.dumps({"format": BASELINE_FORMAT, "format_version": VERSION, "drives": drives}, indent=0) + "\n").encode())
+    put_file(path, (json.dumps({"format": BASELINE_FORMAT, "format_version": VERSION, "drives": drives}, indent=0) + "\n").encode())
 
 
 def merge_results(sources: Sequence[Path], out: Path) -> list[DriveResult]:
@@ -174,7 +174,7 @@ def _from_bytes(data: bytes, where: Path) -> DriveResult:
     return DriveResult(head["drive_id"], head["path"], RunResult(head["protocol"], (head["drive_id"],), scores), outcomes)
 
 
-def _put(path: Path, data: bytes) -> None:
+def put_file(path: Path, data: bytes) -> None:
     """Write a file in one step."""
     aside = path.parent / f".{path.name}.writing-{os.getpid()}"
     try:
