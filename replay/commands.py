@@ -1,4 +1,4 @@
-"""Commands of the replay floor: drives, their repair, their scores, the gate. Heavy libraries are imported where they are used."""
+"""Commands of the replay floor: drives, their repair, their scores, the gate. Heavy libraries are imported where used."""
 from __future__ import annotations
 
 from pathlib import Path

@@ -84,7 +84,8 @@ def read_results(source: Path) -> list[DriveResult]:
 def write_baseline(path: Path, results: Iterable[DriveResult]) -> None:
     """Put results into one file, in one step."""
     drives = [base64.b64encode(_to_bytes(one)).decode() for one in results]
-    put_file(path, (json.dumps({"format": BASELINE_FORMAT, "format_version": VERSION, "drives": drives}, indent=0) + "\n").encode())
+    content = {"format": BASELINE_FORMAT, "format_version": VERSION, "drives": drives}
+    put_file(path, (json.dumps(content, indent=0) + "\n").encode())
 
 
 def merge_results(sources: Sequence[Path], out: Path) -> list[DriveResult]:

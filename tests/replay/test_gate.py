@@ -144,6 +144,7 @@ def recorded(tmp_path_factory, drives):
     return folder
 
 
+@pytest.mark.slow
 def test_the_whole_line_from_drives_to_a_verdict(recorded):
     good, bad = (sorted((recorded / name).iterdir()) for name in ("good", "bad"))
     for i in (1, 2):

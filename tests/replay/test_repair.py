@@ -255,6 +255,7 @@ def test_other_readers_open_a_repaired_sensors_file(killed):
         assert sum(1 for _ in NonSeekingReader(stream).iter_messages()) == summary.statistics.message_count > 1000
 
 
+@pytest.mark.slow
 def test_ten_recorders_killed_at_random_moments_lose_at_most_a_chunk_each(tmp_path):
     run = subprocess.run([sys.executable, str(ROOT / "tests/replay/killed.py"), str(tmp_path), "7", "10"], check=True,
                          capture_output=True, text=True)
