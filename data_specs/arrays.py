@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data_specs.errors import SpecError
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,19 @@ def lock_fields(record: Any) -> None:
                 first, want = lengths.setdefault(letter, (name, got))
                 if got != want:
                     raise SpecError(f"{name}: {letter} is {got}, expected {want} as in {first}")
+
+
+def unchecked(record_type: type[T], **given: Any) -> T:
+    """A frozen record made of all its fields as they are: arrays that meet their specification are locked, nothing is checked.
+
+    For kernels that make many records of a few rows, where checking what they made takes longer than making it.
+    """
+    record = object.__new__(record_type)
+    for name, value in given.items():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+        object.__setattr__(record, name, value)
+    return record
 
 
 def _castable(got: np.dtype, want: np.dtype) -> bool:

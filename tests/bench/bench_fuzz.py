@@ -41,7 +41,8 @@ class Outcome:
 def originals() -> list[bytes]:
     """Octets of the golden vectors of every format; of TR 103 562, which has none, of random values."""
     rng, report = random.Random(SEED), cpm_tr103562.FORMS[cpm_tr103562.WIRE_FORMAT]
-    lines = [json.loads(line) for path in sorted(VECTORS.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(VECTORS.glob("*.jsonl"))]
+    lines = [json.loads(line) for text in texts for line in text.splitlines()]
     return [*(bytes.fromhex(line["uper_hex"]) for line in lines if "uper_hex" in line),
             *(report.encode(any_value(report.kind, rng)) for _ in range(20))]
 
@@ -102,7 +103,8 @@ def main() -> None:
     figures = {"messages": given.count, "decoded": outcome.decoded, "refused": outcome.refused,
                "messages_per_cpu_s": round(given.count / (time.process_time() - started)),
                "slowest_ms": round(1e3 * outcome.slowest_s, 2),
-               "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "decoded_by_format": outcome.by_format}
+               "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+               "decoded_by_format": outcome.by_format}
     if given.json:
         print(json.dumps(figures))
     else:

@@ -13,12 +13,12 @@ def compiled(*modules: ModuleType) -> SimpleNamespace:
     """The modules' functions, compiled when first called, kept on disk, free of the interpreter's lock.
 
     They may not make arrays: without numba's own memory (_nrt) a call from one to another counts no references to the
-    arrays it passes on, which would cost more than what most of these functions do.
+    arrays it passes on, which would cost more than what most of these functions do. No name may mean two things in them.
     """
     from numba import njit
 
     options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
-    names = {name: value for module in modules for name, value in vars(module).items()}
+    names: dict[str, Any] = {name: value for module in modules for name, value in vars(module).items()}
     for name, plain in list(names.items()):
         if isinstance(plain, FunctionType):
             names[name] = njit(**options)(FunctionType(plain.__code__, names, name))

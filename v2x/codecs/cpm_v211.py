@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from v2x.codecs import cdd_v211 as cdd
+from v2x.codecs.program import Rows
 from v2x.codecs.schema import (
     BitString,
     Choice,
@@ -142,13 +143,29 @@ def message_table(list_extension: bool, cdd_v221: bool) -> Sequence:
     ))
 
 
+# What `kernel_objects` and `cpm_v211_flat` look up, in the order of the columns that are numbered there.
+_CONTAINERS = "payload.cpmContainers[].containerData"
+ROWS = (
+    Rows("", ("header.stationId", "payload.managementContainer.referenceTime", "payload.managementContainer.referencePosition",
+              "payload.managementContainer.segmentationInfo", f"{_CONTAINERS}<3>", f"{_CONTAINERS}<4>",
+              f"{_CONTAINERS}<5>.perceivedObjects")),
+    Rows(f"{_CONTAINERS}<5>.perceivedObjects[]", (
+        "objectId", "measurementDeltaTime", "position", "position.zCoordinate", "velocity.polarVelocity",
+        "velocity.cartesianVelocity", "angles", "zAngularVelocity", "lowerTriangularCorrelationMatrices", "objectDimensionX",
+        "objectDimensionY", "objectDimensionZ", "objectPerceptionQuality", "classification")),
+    Rows(f"{_CONTAINERS}<5>.perceivedObjects[].classification[]", (
+        "objectClass", "confidence", "objectClass.groupSubClass.clusterProfiles")),
+    Rows(f"{_CONTAINERS}<3>[]", ("sensorId", "sensorType", "perceptionRegionShape")),
+    Rows(f"{_CONTAINERS}<4>[]", ("perceptionRegionConfidence", "perceptionRegionShape")),
+)
+
 # The plain name is the form of the published text, the one that Roadweave sends.
 FORMS = Forms("CPM", {
     WIRE_FORMAT: message_table(list_extension=False, cdd_v221=False),
     f"{WIRE_FORMAT}-cdd2.4.1": message_table(list_extension=False, cdd_v221=True),
     f"{WIRE_FORMAT}+list-extension": message_table(list_extension=True, cdd_v221=False),
     f"{WIRE_FORMAT}-cdd2.4.1+list-extension": message_table(list_extension=True, cdd_v221=True),
-})
+}, ROWS)
 
 
 def decode_pdu(data: bytes, form: str | None = None) -> tuple[dict[str, Any], str]:

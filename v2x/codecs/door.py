@@ -21,6 +21,7 @@ from v2x.codecs import (
     cpm_v211,
     cpm_v211_decode,
     cpm_v211_encode,
+    cpm_v211_flat,
     denm_v131,
     denm_v131_message,
     j2735,
@@ -41,7 +42,7 @@ from v2x.codecs.formats import Format
 
 FORMATS = (
     Format(cpm_v211.FORMS, ((cpm_v211.PROTOCOL_VERSION, cpm_v211.MESSAGE_ID),), cpm_v211_decode.message_of, RoadsideMessage,
-           cpm_v211_encode.pdu_of),
+           cpm_v211_encode.pdu_of, cpm_v211_flat.message_of_octets),
     Format(cpm_tr103562.FORMS, ((cpm_tr103562.PROTOCOL_VERSION, cpm_tr103562.MESSAGE_ID),), cpm_tr103562_decode.message_of,
            RoadsideMessage),
     Format(cam_v141.FORMS, ((cam_v141.PROTOCOL_VERSION, cam_v141.MESSAGE_ID),), cam_v141_message.message_of, StationMessage,
@@ -73,8 +74,11 @@ def decode(data: bytes, wire_format: str | None = None, *, publisher: str = "", 
     """
     name = edition_of(data) if wire_format is None else wire_format
     row = format_named(name)
+    arrival_ns = time.time_ns() if received_ns is None else received_ns
+    if row.message_of_octets is not None:
+        return row.message_of_octets(data, None if name == row.name else name, publisher, arrival_ns)
     pdu, form = row.decode_pdu(data, name)
-    return row.message_of(pdu, form, data, publisher, time.time_ns() if received_ns is None else received_ns)
+    return row.message_of(pdu, form, data, publisher, arrival_ns)
 
 
 def encode(message: Message, wire_format: str) -> bytes:

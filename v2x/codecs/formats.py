@@ -9,6 +9,7 @@ from data_specs.messages import Message
 from v2x.codecs.uper import Forms
 
 MessageOf = Callable[[Any, str, bytes, str, int], Message]  # plain values, form, octets, publisher, received_ns
+MessageOfOctets = Callable[[bytes, str | None, str, int], Message]  # octets, form, publisher, received_ns
 PduOf = Callable[[Any], dict[str, Any]]
 
 
@@ -18,7 +19,8 @@ class Format:
 
     `openings` are the first two octets that tell it: protocolVersion and messageId of an ETSI header, the extension bit and
     DSRCmsgID of a J2735 MessageFrame. `message_of` may raise DecodeError for values that no message can hold, `pdu_of`
-    SpecError for a message that the standard cannot say; where `pdu_of` is None the format is read only.
+    SpecError for a message that the standard cannot say; where `pdu_of` is None the format is read only. `message_of_octets`
+    says what `message_of` says of the plain values, without making them.
     """
 
     forms: Forms
@@ -26,6 +28,7 @@ class Format:
     message_of: MessageOf
     message_type: type
     pdu_of: PduOf | None = None
+    message_of_octets: MessageOfOctets | None = None
 
     @property
     def name(self) -> str:

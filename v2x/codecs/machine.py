@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from v2x.codecs import kernel_read, kernel_write
+from v2x.codecs import kernel_objects, kernel_read, kernel_write
 from v2x.codecs.bits import MAX_OCTETS
 from v2x.codecs.kernel_read import AT, ERROR, FINE, FULL, LIMIT, NOTED, SIDE, STATE_SIZE, VALUES
 from v2x.codecs.program import Rows, compile_program
-from v2x.codecs.schema import Kind
+from v2x.codecs.schema import Boolean, Kind
 
 PLAIN_RUNS = 200
 _MOST_VALUES = 1 << 24  # of one message; the tables allow far less
@@ -99,6 +99,7 @@ class _Kernels:
 
     runs: int = 0
     fast: Any = None  # a namespace of the compiled functions
+    objects: Any = kernel_objects
 
     def ready(self) -> bool:
         """Count a run; whether it is to be run by the compiled kernels, which are `fast` then."""
@@ -111,6 +112,7 @@ class _Kernels:
         from v2x.codecs.compiled import compiled
 
         self.fast = compiled(kernel_read, kernel_write)
+        self.objects = compiled(kernel_objects)
 
 
 _kernels = _Kernels()
@@ -119,3 +121,10 @@ _kernels = _Kernels()
 def compile_now() -> None:
     """Load the compiled kernels at once, so that no message waits for them later."""
     _kernels.load()
+    machine = Machine(Boolean())
+    machine.read(machine.write([1], b"") or b"")
+
+
+def object_kernels() -> Any:
+    """The functions of `kernel_objects`, compiled once other kernels are."""
+    return _kernels.objects
