@@ -1,24 +1,18 @@
 """Scores a drive by one of the protocols, and writes its detections for other people's evaluators."""
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_specs.errors import InputError, UnknownFormat
-from data_specs.objects import NUSCENES_CLASSES, ObjectList
-from data_specs.pose import SE3
 from data_specs.results import RunResult
-from replay.drive import TRUTH, VEHICLE_OBJECTS, Drive
+from replay.drive import Drive
 
 if TYPE_CHECKING:
     from replay.results_folder import Shard
 
-PROTOCOLS = ("nuscenes", "kitti", "cooperative")
-NUSCENES_RESULTS = "results_nusc.json"
+PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative")
 
 
 def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> RunResult:
@@ -30,8 +24,18 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
         from replay.metrics.detection import evaluate_nuscenes
 
         if write_results is not None:
-            write_nuscenes_results(drive, write_results)
+            from replay.metrics.nuscenes_json import write_detections
+
+            write_detections(drive, write_results)
         return evaluate_nuscenes(drive)
+    if protocol == "tracking":
+        from replay.metrics.tracking_scores import evaluate_tracking
+
+        if write_results is not None:
+            from replay.metrics.nuscenes_json import write_tracks
+
+            write_tracks(drive, write_results)
+        return evaluate_tracking(drive)
     if protocol == "kitti":
         from replay.metrics.kitti import evaluate_kitti, write_kitti_results
 
@@ -42,8 +46,8 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
         from replay.metrics.cooperative import evaluate_cooperative
 
         if write_results is not None:
-            raise InputError(write_results, "result files of protocol 'cooperative'", "protocol nuscenes or kitti: there is no "
-                             "common format for cooperative results")
+            raise InputError(write_results, "result files of protocol 'cooperative'", "protocol nuscenes, tracking or kitti: "
+                             "there is no common format for cooperative results")
         return evaluate_cooperative(drive)
     raise UnknownFormat("protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
 
@@ -100,58 +104,3 @@ def score_tables(result: RunResult) -> tuple[Table | None, Table | None]:
     pivot = ["slice", *names, "count"], [[name, *(value.get((name, column), float("nan")) for column in names),
                                           dict(counts)[name]] for name in slices]
     return flat if whole else None, pivot if slices else None
-
-
-def write_nuscenes_results(drive: Drive, folder: Path) -> int:
-    """Write the vehicle's detections as nuScenes' results JSON, in its global frame, and return how many samples it holds.
-
-    Every moment of truth, or every list of detections where there is no truth, is a sample; its token is the recording's,
-    or its time where that gives none. NaN stands for a velocity that nobody measured, as the devkit reads it;
-    attributes are those likely at the speed (replay/metrics/attributes.py).
-    """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(folder, "there already", "an empty or new folder for result files")
-    topics = drive.info.topics
-    if VEHICLE_OBJECTS not in topics:
-        raise InputError(f"drive {drive.info.drive_id}", f"no {VEHICLE_OBJECTS}", "detections to write",
-                         "run 'roadweave perceive' first")
-    asked = TRUTH if TRUTH in topics else VEHICLE_OBJECTS
-    tokens = drive.info.facts.get("sample_tokens", {})
-    shift_m = drive.info.facts.get("global_from_map_m", [0.0, 0.0, 0.0])
-    found = {event.time_ns: event.payload for event in drive.events(topics=[VEHICLE_OBJECTS])}
-    results: dict[str, list[dict[str, Any]]] = {}
-    for event in drive.events(topics=[asked]):
-        token = tokens.get(str(event.time_ns), str(event.time_ns))
-        objects = found.get(event.time_ns)
-        results[token] = _rows(objects, token, shift_m) if isinstance(objects, ObjectList) else []
-    meta = {"use_camera": False, "use_lidar": True, "use_radar": False, "use_map": False, "use_external": False}
-    aside = folder.parent / f".{folder.name}.writing-{os.getpid()}"
-    aside.mkdir(parents=True)
-    try:
-        (aside / NUSCENES_RESULTS).write_text(json.dumps({"meta": meta, "results": results}), encoding="utf-8")
-        aside.rename(folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    return len(results)
-
-
-def _rows(objects: ObjectList, token: str, shift_m: list[float]) -> list[dict[str, Any]]:
-    from replay.metrics.attributes import ATTRIBUTES, likely_attributes
-
-    names = {int(label): name for name, label in NUSCENES_CLASSES.items()}
-    attributes = likely_attributes(objects.label, objects.velocity_mps)
-    rows = []
-    for i in range(len(objects)):
-        if int(objects.label[i]) not in names:
-            continue
-        length_m, width_m, height_m = objects.boxes.size_lwh_m[i].tolist()
-        turn = SE3.from_yaw("map", "object", float(objects.boxes.yaw_rad[i]), objects.boxes.center_m[i])
-        rows.append({
-            "sample_token": token, "translation": (turn.translation_m + shift_m).tolist(), "size": [width_m, length_m, height_m],
-            "rotation": turn.quaternion_wxyz().tolist(), "velocity": objects.velocity_mps[i].tolist(),
-            "detection_name": names[int(objects.label[i])], "detection_score": float(objects.score[i]),
-            "attribute_name": ATTRIBUTES[attributes[i]],
-        })
-    return rows

@@ -217,7 +217,7 @@ def scored_moments(drive: Drive, topic: str,
     for what, events, hint in ((TRUTH, truths, ""), (topic, found, "run 'roadweave perceive' first")):
         if not events:
             raise InputError(f"drive {name}", f"no {what}", f"{TRUTH} and {topic}", hint)
-    ego_m = _ego_m(drive)
+    ego_m = ego_places_m(drive)
     kept_found, kept_truths = [], []
     for time_ns, truth in truths.items():
         objects = found.get(time_ns) or ObjectList.empty("map", topic)
@@ -233,7 +233,7 @@ def scored_moments(drive: Drive, topic: str,
     return kept_found, kept_truths, {time_ns: ego_m[time_ns] for time_ns in truths}
 
 
-def _ego_m(drive: Drive) -> dict[int, Array]:
+def ego_places_m(drive: Drive) -> dict[int, Array]:
     """Where the ego is in map, by time: from its poses, or from its samples where a drive has no poses."""
     for topic in (EGO_POSES, EGO_SAMPLES):
         places_m = {event.time_ns: event.payload.map_from_ego.translation_m for event in drive.events(topics=[topic])

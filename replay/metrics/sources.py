@@ -5,7 +5,7 @@ moved to the moment by the velocities that it states; an object without one stay
 """
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,7 +50,9 @@ class Timeline:
         """The list nearest in time, if it is within that; of two as near, the earlier."""
         if not self.lists:
             return None
-        place = min(range(len(self.lists)), key=lambda i: abs(self._times[i] - time_ns))
+        after = bisect_left(self._times, time_ns)
+        before = bisect_left(self._times, self._times[max(after - 1, 0)])
+        place = min(before, min(after, len(self.lists) - 1), key=lambda i: abs(self._times[i] - time_ns))
         return self.lists[place][1] if abs(self._times[place] - time_ns) <= within_ns else None
 
 

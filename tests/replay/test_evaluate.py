@@ -37,7 +37,7 @@ def test_nuscenes_scores_come_with_a_results_file_in_the_global_frame(tmp_path):
 
 
 def test_an_unknown_protocol_is_named_with_those_that_are_known():
-    with pytest.raises(UnknownFormat, match="protocol: 'coco', expected one of nuscenes, kitti, cooperative"):
+    with pytest.raises(UnknownFormat, match="protocol: 'coco', expected one of nuscenes, tracking, kitti, cooperative"):
         evaluate(drive(TRUTH), "coco")
 
 
