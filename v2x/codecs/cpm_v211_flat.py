@@ -29,6 +29,7 @@ _build_shape = builder(cdd_v211.SHAPE)
 _STATES = np.array([STATE_OF_COMPONENT.get(component, -1) for component in range(13)], np.int64)
 _POLYGONAL, _LISTS = 2, (2, 5)  # alternatives of Shape: polygons, and those that hold a list
 _HAS_REFERENCE_POINT = 2  # of the presence bits of a polygon
+_NOTHING_SEEN: dict[int, list[list[int]]] = {SENSOR: [], REGION: []}
 _SINGLE_VALUES = 32  # more than any shape has that is no polygon and no list of sectors
 
 
@@ -57,14 +58,15 @@ def message_of_octets(data: bytes, form: str | None, publisher: str, received_ns
     latitude, longitude, _, _, _, altitude = values[place:place + 6].tolist()
     reference_ns = unix_ns_from_its_ms(int(values[time]))
     count, number = values[segment:segment + 2].tolist() if segment >= 0 else (1, 1)
+    seen = _rows(noted) if sensors >= 0 or regions >= 0 else _NOTHING_SEEN
     return RoadsideMessage(
         Header(publisher, found, reference_ns, received_ns, number - 1, count, data),
         int(values[station]),
         geo_point({"latitude": latitude, "longitude": longitude, "altitude": {"altitudeValue": altitude}}, _LATITUDE_BIT),
         _objects(flat, values, noted, objects, reference_ns, publisher),
-        tuple(_sensor(values, flat.side, *row) for row in _rows(noted, SENSOR) if row[0] > sensors) if sensors >= 0 else (),
-        tuple(region for row in _rows(noted, REGION) if row[0] > regions
-              and (region := _region(values, flat.side, *row)) is not None) if regions >= 0 else (),
+        tuple(_sensor(values, flat.side, *row) for row in seen[SENSOR] if row[0] > sensors),
+        tuple(region for row in seen[REGION] if row[0] > regions
+              and (region := _region(values, flat.side, *row)) is not None),
     )
 
 
@@ -84,14 +86,15 @@ def _objects(flat: Flat, values: Any, noted: Any, begin: int, reference_ns: int,
         velocity_mps=velocity_mps, yaw_rate_radps=singles[1], covariance=covariance, size_sigma_m=triples[2], track_id=track_id)
 
 
-def _rows(noted: Any, wanted: int) -> list[list[int]]:
-    """The columns of every row of one number."""
-    listed, at, found = noted.tolist(), 0, []
+def _rows(noted: Any) -> dict[int, list[list[int]]]:
+    """The columns of every row of sensors and of regions."""
+    listed, at, found = noted.tolist(), 0, {SENSOR: [], REGION: []}
     while at < len(listed):
-        columns = COLUMNS[listed[at]]
-        if listed[at] == wanted:
-            found.append(listed[at + 1:at + 1 + columns])
-        at += 1 + columns
+        number = listed[at]
+        end = at + 1 + COLUMNS[number]
+        if number >= SENSOR:
+            found[number].append(listed[at + 1:end])
+        at = end
     return found
 
 
@@ -109,8 +112,10 @@ def _sensor(values: Any, side: bytes, identity: int, kind: int, shape: int) -> S
 def _region(values: Any, side: bytes, confidence: int, shape: int) -> PerceptionRegion | None:
     outline_m = _plain_polygon_m(values, shape)
     outline_m = polygon_m(_shape(values, side, shape)) if outline_m is None else outline_m
+    if outline_m is None:
+        return None
     percent = int(values[confidence])
-    return None if outline_m is None else PerceptionRegion(outline_m, math.nan if percent == 101 else percent / 100)
+    return unchecked(PerceptionRegion, polygon_m=outline_m, confidence=math.nan if percent == 101 else percent / 100)
 
 
 def _plain_polygon_m(values: Any, at: int) -> Any:

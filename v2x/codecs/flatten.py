@@ -36,6 +36,7 @@ from v2x.codecs.schema import (
 )
 from v2x.codecs.source import Source, flattened, number_of_values, shared
 
+_MOST_SHAPES = 512  # sets of names of one sequence that are remembered
 Flatten = Callable[[Any, list[int], bytearray], None]  # value, flat array to extend, side buffer to extend
 
 
@@ -46,7 +47,7 @@ class Unfit(Exception):
 def flattener(kind: Kind) -> Flatten:
     """The function that lays values of the kind out."""
     names = {"Unfit": Unfit, "bits": bits_number, "long_bits": long_bits, "counted_bits": counted_bits,
-             "unknown": unknown_place, "octets": octets, "additions": additions}
+             "unknown": unknown_place, "octets": octets, "additions": additions, "presence": presence}
     return _Flattener(Source(names), kind).build()
 
 
@@ -82,6 +83,17 @@ def octets(value: Any, side: bytearray) -> tuple[int, int]:
     data = bytes.fromhex(value)
     side += data
     return len(side) - len(data), len(data)
+
+
+def presence(value: Any, cache: dict[tuple[Any, ...], int], bits: dict[str, int]) -> int:
+    """Presence bits of a sequence whose names have `bits` (those that must be there: none), kept for these names."""
+    names = tuple(value)
+    if not isinstance(value, dict) or any(bit == 0 and name not in value for name, bit in bits.items()):
+        raise Unfit
+    found = sum(bits[name] for name in names)
+    if len(cache) < _MOST_SHAPES:
+        cache[names] = found
+    return found
 
 
 def unknown_place(name: str, known: int) -> int:
@@ -124,7 +136,7 @@ class _Flattener:
         while self._waiting:
             function, kind = self._waiting.pop()
             with self._source.block(f"def {function}(value, out, side):"):
-                self._source.line("add = out.extend")
+                self._source.line("add, push = out.extend, out.append")
                 self._value(kind, "value")
                 self._flush()
         return self._source.run("flattener")[name]
@@ -136,9 +148,11 @@ class _Flattener:
         return self._functions[id(kind)]
 
     def _flush(self) -> None:
-        if self._run:
+        if len(self._run) == 1 and not self._run[0].startswith("*") and "," not in self._run[0]:
+            self._source.line(f"push({self._run[0]})")
+        elif self._run:
             self._source.line(f"add(({', '.join(self._run)},))")
-            self._run = []
+        self._run = []
 
     def _line(self, text: str) -> None:
         self._flush()
@@ -237,28 +251,46 @@ class _Flattener:
         value = self._local(value)
         absent = [part for part in kind.fields if part.may_be_absent]
         there = self._source.name("t")
-        if kind.extensible:
+        if kind.extensible and not self._is_plain(kind):
             self._known_additions(kind, value, there)
         if not absent and not kind.extensible:
             self._check_size(str(len(kind.fields)), value)
         else:
             presence = self._source.name("p")
-            self._line(f"{presence} = {self._presence(kind.fields, value, f'{there} is not None' if kind.extensible else '')}")
+            if self._is_plain(kind):
+                self._known_presence(kind, value, presence)
+            else:
+                top = f"{there} is not None" if kind.extensible else ""
+                self._line(f"{presence} = {self._presence(kind.fields, value, top)}")
+                self._check_size(self._size(kind, value), value)
             self._run.append(presence)
-            self._check_size(self._size(kind, value, presence), value)
         self._fields(kind.fields, value, presence if absent else "")
         if kind.extensible:
-            with self._block(f"if {there} is not None:"):
+            extended = f"{presence} & {1 << len(absent)}" if self._is_plain(kind) else f"{there} is not None"
+            with self._block(f"if {extended}:"):
+                if self._is_plain(kind):
+                    self._source.line(f"{there} = []")
                 self._additions(kind, value, there)
 
-    def _size(self, kind: Sequence, value: str, presence: str) -> str:
+    def _is_plain(self, kind: Sequence) -> bool:
+        """Whether the names alone tell which presence bits are set."""
+        return not kind.additions and all(part.default is MISSING for part in kind.fields)
+
+    def _known_presence(self, kind: Sequence, value: str, presence: str) -> None:
+        """Presence bits by the names in the value: looked up, as messages have few different sets of them."""
+        absent = [part.name for part in kind.fields if part.may_be_absent]
+        bits = {name: 1 << len(absent) - 1 - place for place, name in enumerate(absent)}
+        bits |= {part.name: 0 for part in kind.fields if not part.may_be_absent}
+        if kind.extensible:
+            bits[ADDITIONS] = 1 << len(absent)
+        cache = self._source.constant({})
+        self._line(f"{presence} = {cache}.get(tuple({value}))")
+        self._source.line(f"if {presence} is None:")
+        self._source.line(f"    {presence} = presence({value}, {cache}, {self._source.constant(bits)})")
+
+    def _size(self, kind: Sequence, value: str) -> str:
         """An expression of how many members the value must have."""
         parts = [*kind.fields, *flattened(kind.additions)]
-        if not kind.additions and all(part.default is MISSING for part in parts):
-            mandatory = sum(not part.may_be_absent for part in kind.fields)
-            extension = 1 << sum(part.may_be_absent for part in kind.fields) if kind.extensible else 0
-            extra = f" - (1 if {presence} & {extension} and {ADDITIONS!r} not in {value} else 0)" if extension else ""
-            return f"{mandatory} + {presence}.bit_count(){extra}"
         known = self._source.constant({part.name for part in parts} | ({ADDITIONS} if kind.extensible else set()))
         return f"len({value}.keys() & {known})"
 
@@ -350,7 +382,7 @@ class _Flattener:
         self._source.line("    raise Unfit")
         self._run.append(f"len({value})")
         if isinstance(kind.item, Integer) and number_of_values(kind.item) == 1:
-            self._run.append(f"*{value}")
+            self._line(f"add({value})")
             return
         item = self._source.name()
         with self._block(f"for {item} in {value}:"):
