@@ -57,9 +57,7 @@ def bits_hex(size: int, number: int) -> str:
 
 
 def long_bits(size: int, number: int, side: bytes) -> dict[str, Any]:
-    """An extensible bit string: its octets lie in the side buffer where it is too long for a number."""
-    if size <= NUMBER_BITS:
-        return {"hex": bits_hex(size, number), "length": size}
+    """An extensible bit string that is too long for a number: its octets lie in the side buffer."""
     return {"hex": side[number:number + (size + 7) // 8].hex(), "length": size}
 
 
@@ -137,7 +135,9 @@ class _Builder:
             case Integer() | NamedInteger() | Enumerated() | Boolean() | BitString(_, False, None):
                 return self._single(kind, self._next())
             case BitString(_, _, None):
-                return f"long_bits({self._next()}, {self._next()}, side)"
+                size, number = self._next(), self._next()
+                short = f'{{"hex": bits({size}, {number}), "length": {size}}}'
+                return f"({short} if {size} <= {NUMBER_BITS} else long_bits({size}, {number}, side))"
             case BitString():
                 begin, count = self._next(), self._next()
                 return f"counted_bits(side, {begin}, {count})"
@@ -281,11 +281,15 @@ class _Builder:
             with self._block(f"for _ in range({count}):"):
                 self._line(f"{name}.append({self._kind(kind.item)})")
             return name
-        self._flush()
-        end = self._source.name("e")
-        self._source.line(f"{end} = i + {count}" if width == 1 else f"{end} = i + {width} * {count}")
+        end, first = self._source.name("e"), "i"
+        if width == 1 and self._run == [count]:
+            first = "i + 1"
+            self._run = []
+            self._source.line(f"{end} = i + 1 + v[i]")
+        else:
+            self._line(f"{end} = i + {count}" if width == 1 else f"{end} = i + {width} * {count}")
         value, names = self._static(kind.item)
-        columns = [f"v[i + {place}:{end}:{width}]" for place in range(width)] if width > 1 else [f"v[i:{end}]"]
+        columns = [f"v[i + {place}:{end}:{width}]" for place in range(width)] if width > 1 else [f"v[{first}:{end}]"]
         body = columns[0] if value == names else f"[{value} for {names} in {columns[0]}]"
         if width > 1:
             body = f"[{value} for {names} in zip({', '.join(columns)})]"

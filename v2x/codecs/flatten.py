@@ -6,6 +6,7 @@ refuses. `validate` says why, in words.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from v2x.codecs.bits import LENGTH_LIMIT, MOST_ADDITIONS
@@ -53,9 +54,16 @@ def flattener(kind: Kind) -> Flatten:
 
 def bits_number(value: Any, size: int) -> int:
     """The bits of {"hex", "length"} as a number."""
-    text, length = value["hex"], value["length"]
-    number, fill = int(text or "0", 16), 4 * len(text) - length
-    if len(value) != 2 or length != size or not 0 <= fill < 8 or number & ((1 << fill) - 1):
+    if len(value) != 2 or value["length"] != size:
+        raise Unfit
+    return hex_number(value["hex"], size)
+
+
+@lru_cache(4096)
+def hex_number(text: str, size: int) -> int:
+    """The number of bits that stand left-aligned in hex."""
+    number, fill = int(text or "0", 16), 4 * len(text) - size
+    if not 0 <= fill < 8 or number & ((1 << fill) - 1):
         raise Unfit
     return number >> fill
 

@@ -32,8 +32,13 @@ class Codec:
         self._rows = rows
 
     def read(self, data: bytes) -> Flat | None:
-        """The flat array of the octets; None where they break the table."""
-        return self._machine.read(data)
+        """The flat array of the octets, with the rows noted; None where they break the table."""
+        return self._noting.read(data)
+
+    def attempt(self, data: bytes) -> tuple[Any] | None:
+        """The plain value of the octets, alone in a tuple; None where they break the table."""
+        flat = self._machine.read(data)
+        return None if flat is None else self.build(flat)
 
     def build(self, flat: Flat) -> tuple[Any] | None:
         """The plain value of a flat array, alone in a tuple; None where a text in it is none."""
@@ -44,8 +49,7 @@ class Codec:
 
     def decode(self, data: bytes) -> Any:
         """The plain value of the octets; DecodeError at the first wrong bit. `encode` gives the same octets back."""
-        flat = self.read(data)
-        built = None if flat is None else self.build(flat)
+        built = self.attempt(data)
         if built is None:
             raise self.explained(data)
         return built[0]
@@ -77,7 +81,11 @@ class Codec:
 
     @cached_property
     def _machine(self) -> Machine:
-        return Machine(self.kind, self._rows)
+        return Machine(self.kind)
+
+    @cached_property
+    def _noting(self) -> Machine:
+        return Machine(self.kind, self._rows) if self._rows else self._machine
 
     @cached_property
     def _build(self) -> Build:
@@ -109,9 +117,7 @@ class Forms:
         DecodeError where none fits: that of the first form, the published one.
         """
         for candidate in self._codecs if form is None else (form,):
-            codec = self[candidate]
-            flat = codec.read(data)
-            built = None if flat is None else codec.build(flat)
+            built = self[candidate].attempt(data)
             if built is not None:
                 return built[0], candidate
         raise self._first(form).explained(data)
