@@ -58,7 +58,8 @@ def message_of_octets(data: bytes, form: str | None, publisher: str, received_ns
     latitude, longitude, _, _, _, altitude = values[place:place + 6].tolist()
     reference_ns = unix_ns_from_its_ms(int(values[time]))
     count, number = values[segment:segment + 2].tolist() if segment >= 0 else (1, 1)
-    seen = _rows(noted) if sensors >= 0 or regions >= 0 else _NOTHING_SEEN
+    announced = [int(values[at]) if at >= 0 else 0 for at in (sensors, regions)]
+    seen = _rows(noted, *announced) if any(announced) else _NOTHING_SEEN
     return RoadsideMessage(
         Header(publisher, found, reference_ns, received_ns, number - 1, count, data),
         int(values[station]),
@@ -86,15 +87,20 @@ def _objects(flat: Flat, values: Any, noted: Any, begin: int, reference_ns: int,
         velocity_mps=velocity_mps, yaw_rate_radps=singles[1], covariance=covariance, size_sigma_m=triples[2], track_id=track_id)
 
 
-def _rows(noted: Any) -> dict[int, list[list[int]]]:
-    """The columns of every row of sensors and of regions."""
-    listed, at, found = noted.tolist(), 0, {SENSOR: [], REGION: []}
-    while at < len(listed):
-        number = listed[at]
-        end = at + 1 + COLUMNS[number]
-        if number >= SENSOR:
-            found[number].append(listed[at + 1:end])
-        at = end
+def _rows(noted: Any, sensors: int, regions: int) -> dict[int, list[list[int]]]:
+    """The columns of every row of sensors and of regions. Most senders have them before their objects: then no more is listed."""
+    before_objects = 1 + COLUMNS[MESSAGE] + sensors * (1 + COLUMNS[SENSOR]) + regions * (1 + COLUMNS[REGION])
+    found = _NOTHING_SEEN
+    for stop in (before_objects, len(noted)):
+        listed, at, found = noted[:stop].tolist(), 0, {SENSOR: [], REGION: []}
+        while at < len(listed):
+            number = listed[at]
+            end = at + 1 + COLUMNS[number]
+            if number >= SENSOR:
+                found[number].append(listed[at + 1:end])
+            at = end
+        if len(found[SENSOR]) == sensors and len(found[REGION]) == regions:
+            break
     return found
 
 

@@ -6,16 +6,24 @@ refuses. `validate` says why, in words.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-from v2x.codecs.bits import LENGTH_LIMIT, MOST_ADDITIONS
+from v2x.codecs.flatten_values import (
+    Unfit,
+    additions,
+    bits_number,
+    counted_bits,
+    long_bits,
+    octets,
+    presence,
+    short_bits,
+    unknown_place,
+)
 from v2x.codecs.program import NUMBER_BITS
 from v2x.codecs.schema import (
     ADDITIONS,
     ALPHABETS,
     MISSING,
-    UNKNOWN_ALTERNATIVE,
     BitString,
     Boolean,
     Checked,
@@ -37,95 +45,15 @@ from v2x.codecs.schema import (
 )
 from v2x.codecs.source import Source, flattened, number_of_values, shared
 
-_MOST_SHAPES = 512  # sets of names of one sequence that are remembered
 Flatten = Callable[[Any, list[int], bytearray], None]  # value, flat array to extend, side buffer to extend
-
-
-class Unfit(Exception):
-    """A value that the table has no place for."""
 
 
 def flattener(kind: Kind) -> Flatten:
     """The function that lays values of the kind out."""
-    names = {"Unfit": Unfit, "bits": bits_number, "long_bits": long_bits, "counted_bits": counted_bits,
+    names = {"Unfit": Unfit, "bits": bits_number, "short_bits": short_bits, "long_bits": long_bits,
+             "counted_bits": counted_bits,
              "unknown": unknown_place, "octets": octets, "additions": additions, "presence": presence}
     return _Flattener(Source(names), kind).build()
-
-
-def bits_number(value: Any, size: int) -> int:
-    """The bits of {"hex", "length"} as a number."""
-    if len(value) != 2 or value["length"] != size:
-        raise Unfit
-    return hex_number(value["hex"], size)
-
-
-@lru_cache(4096)
-def hex_number(text: str, size: int) -> int:
-    """The number of bits that stand left-aligned in hex."""
-    number, fill = int(text or "0", 16), 4 * len(text) - size
-    if not 0 <= fill < 8 or number & ((1 << fill) - 1):
-        raise Unfit
-    return number >> fill
-
-
-def counted_bits(value: Any, side: bytearray) -> tuple[int, int]:
-    """A bit string of one of several sizes goes to the side buffer, an octet for each bit."""
-    begin, size = len(side), value["length"]
-    number = bits_number(value, size)
-    side += bytes(number >> place & 1 for place in reversed(range(size)))
-    return begin, size
-
-
-def long_bits(value: Any, side: bytearray) -> tuple[int, int]:
-    """Size and number of an extensible bit string, or the place of its octets where it is too long for a number."""
-    size = value["length"]
-    number = bits_number(value, size)
-    if size <= NUMBER_BITS:
-        return size, number
-    side += bytes.fromhex(value["hex"])
-    return size, len(side) - (size + 7) // 8
-
-
-def octets(value: Any, side: bytearray) -> tuple[int, int]:
-    """Place and number of octets given as hex."""
-    data = bytes.fromhex(value)
-    side += data
-    return len(side) - len(data), len(data)
-
-
-def presence(value: Any, cache: dict[tuple[Any, ...], int], bits: dict[str, int]) -> int:
-    """Presence bits of a sequence whose names have `bits` (those that must be there: none), kept for these names."""
-    names = tuple(value)
-    if not isinstance(value, dict) or any(bit == 0 and name not in value for name, bit in bits.items()):
-        raise Unfit
-    found = sum(bits[name] for name in names)
-    if len(cache) < _MOST_SHAPES:
-        cache[names] = found
-    return found
-
-
-def unknown_place(name: str, known: int) -> int:
-    """The place of "unknown<N>" among the additions, of which the first are known."""
-    digits = name.removeprefix(UNKNOWN_ALTERNATIVE)
-    if not name.startswith(UNKNOWN_ALTERNATIVE) or not digits.isdecimal() or not known <= int(digits) < MOST_ADDITIONS:
-        raise Unfit
-    if digits != str(int(digits)):
-        raise Unfit
-    return int(digits)
-
-
-def additions(rest: Any, there: list[bool]) -> tuple[list[int], list[str]]:
-    """A flag for each addition announced, of which some are known, and the unknown ones that are there."""
-    if rest is None:
-        return [int(flag) for flag in there], []
-    if type(rest) is int:
-        if not 0 < rest < len(there) or any(there[rest:]):
-            raise Unfit
-        return [int(flag) for flag in there[:rest]], []
-    if not isinstance(rest, list) or not 1 <= len(there) + len(rest) <= MOST_ADDITIONS or (not rest and any(there)):
-        raise Unfit
-    return ([int(flag) for flag in there] + [int(item is not None) for item in rest],
-            [item for item in rest if item is not None])
 
 
 class _Flattener:
@@ -185,7 +113,9 @@ class _Flattener:
             case Integer() | NamedInteger() | Enumerated() | Boolean() | BitString(_, False, None):
                 self._run.append(self._single(kind, value))
             case BitString(_, _, None):
-                self._run.append(f"*long_bits({value}, side)")
+                value = self._local(value)
+                short = f'len({value}) == 2 and {value}["length"] <= {NUMBER_BITS}'
+                self._line(f'add(short_bits({value}["hex"], {value}["length"]) if {short} else long_bits({value}, side))')
             case BitString():
                 self._run.append(f"*counted_bits({value}, side)")
             case OctetString():
@@ -292,8 +222,9 @@ class _Flattener:
         if kind.extensible:
             bits[ADDITIONS] = 1 << len(absent)
         cache = self._source.constant({})
-        self._line(f"{presence} = {cache}.get(tuple({value}))")
-        self._source.line(f"if {presence} is None:")
+        self._line("try:")
+        self._source.line(f"    {presence} = {cache}[tuple({value})]")
+        self._source.line("except KeyError:")
         self._source.line(f"    {presence} = presence({value}, {cache}, {self._source.constant(bits)})")
 
     def _size(self, kind: Sequence, value: str) -> str:
@@ -386,7 +317,7 @@ class _Flattener:
 
     def _list(self, kind: SequenceOf, value: str) -> None:
         value = self._local(value)
-        self._line(f"if {value}.__class__ is not list or len({value}) >= {LENGTH_LIMIT}:")
+        self._line(f"if {value}.__class__ is not list:")
         self._source.line("    raise Unfit")
         self._run.append(f"len({value})")
         if isinstance(kind.item, Integer) and number_of_values(kind.item) == 1:
