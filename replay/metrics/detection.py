@@ -248,7 +248,7 @@ def _judged(made: Places, wanted: Flat, distances_m: Sequence[float]) -> tuple[A
 
     The third is the truths that count.
     """
-    counted = wanted[~wanted.ignore]
+    counted = wanted[~wanted.ignore] if wanted.ignore.any() else wanted
     matched = match_in_order(made, counted, distances_m)
     if len(counted) == len(wanted):
         return matched, np.ones(matched.shape, bool), counted

@@ -47,8 +47,9 @@ class Flat:
         return len(self.sample)
 
     def __getitem__(self, rows: Array) -> Flat:
-        """The objects at a mask, index array or slice."""
-        arrays = [getattr(self, name)[rows] for name in array_fields(Flat)]
+        """The objects at a mask or an index array."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        arrays = [getattr(self, name).take(rows, axis=0) for name in array_fields(Flat)]
         for array in arrays:
             array.setflags(write=False)  # nobody else holds it: there is no need to copy it once more
         return Flat(*arrays)
@@ -59,7 +60,7 @@ class Flat:
 
     def places(self, rows: Array) -> Places:
         """Where the objects at an index array stand."""
-        return Places(self.sample[rows], self.center_m[rows])
+        return Places(self.sample.take(rows), self.center_m.take(rows, axis=0))
 
     def by_class(self) -> dict[ObjectClass, Array]:
         """The rows of each class, in order."""
@@ -121,11 +122,11 @@ def match_greedily(predictions: Flat, truths: Flat, thresholds_m: Sequence[float
 
 def match_in_order(predictions: Places, truths: Flat, thresholds_m: Sequence[float]) -> Array:
     """match_greedily where the predictions choose in the order of their rows."""
-    limits_m = np.asarray(thresholds_m, np.float64)
+    limits_m, place = np.unique(np.asarray(thresholds_m, np.float64), return_inverse=True)
     if not len(predictions) or not len(truths):
-        return np.full((len(limits_m), len(predictions)), -1, np.int64)
+        return np.full((len(place), len(predictions)), -1, np.int64)
     match = match_in_numpy if len(predictions) < COMPILED_FROM else match_compiled
-    return match(predictions, truths, limits_m)
+    return match(predictions, truths, limits_m)[place]
 
 
 def match_in_numpy(predictions: Places, truths: Flat, limits_m: Array) -> Array:
