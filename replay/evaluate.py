@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from replay.results_folder import Shard
 
 PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative")
+MOST_COLUMNS = 16  # of a table that people read
 
 
 def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> RunResult:
@@ -90,7 +91,8 @@ Table = tuple[list[str], list[list[Any]]]  # columns, rows
 def score_tables(result: RunResult) -> tuple[Table | None, Table | None]:
     """Scores as people read them: those of the whole, one a row, and those of slices, a row each; None where there are none.
 
-    Slices with nothing behind them are left out. Where the scores of a slice count different things, they stay one a row.
+    Slices with nothing behind them are left out. Where there are more than MOST_COLUMNS scores, slices are columns instead.
+    Where the scores of a slice count different things, they stay one a row.
     """
     whole = [score for score in result.scores if score.slice == "all"]
     sliced = [score for score in result.scores if score.slice != "all" and score.count]
@@ -103,4 +105,7 @@ def score_tables(result: RunResult) -> tuple[Table | None, Table | None]:
     flat = ["score", "slice", "value", "unit", "count"], [[s.name, s.slice, s.value, s.unit, s.count] for s in whole]
     pivot = ["slice", *names, "count"], [[name, *(value.get((name, column), float("nan")) for column in names),
                                           dict(counts)[name]] for name in slices]
+    if len(names) > MOST_COLUMNS:
+        columns = [pivot[0], *pivot[1]]
+        pivot = ["score", *slices], [list(row) for row in zip(*columns)][1:]
     return flat if whole else None, pivot if slices else None

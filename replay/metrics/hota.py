@@ -7,7 +7,7 @@ where its similarity is at least alpha = 0.05, 0.10 .. 0.95. Of each alpha, all 
 - AssA, AssRe, AssPr: for each pair, of the samples in which its object or its track, its object, its track appears, the share
   in which they are a pair; means over all pairs.
 - HOTA = sqrt(DetA AssA), OWTA = sqrt(DetRe AssA). A figure without a strictness is the mean over all; HOTA(0), LocA(0) and
-  HOTALocA(0) = HOTA(0) LocA(0) are those of alpha 0.05.
+  HOTALocA(0) = HOTA(0) LocA(0) are those of alpha 0.05. Scores play no part: every track counts, however unsure.
 Empty cases: without any pair LocA is 1 and everything else 0. Scenes are put together by their pairs; "all" is the mean over
 the classes that hold truth or tracks, NaN where none does.
 Source: Luiten et al., HOTA: A higher order metric for evaluating multi-object tracking, IJCV 2021, as TrackEval 1.3.0 has it.

@@ -72,3 +72,10 @@ def test_scores_that_count_different_things_stay_one_a_row():
     scores = (Score("recall", 0.5, "1", "fused", 10), Score("precision", 0.6, "1", "fused", 8))
     whole, slices = score_tables(RunResult("cooperative", ("d",), scores))
     assert whole is not None and [row[-1] for row in whole[1]] == [10, 8] and slices is None
+
+
+def test_slices_with_many_scores_become_columns():
+    scores = [Score(f"{name}_S{k}", k / 10, "1", name, 3) for name in ("car", "bus") for k in range(20)]
+    _, slices = score_tables(RunResult("tracking", ("d",), tuple(scores)))
+    assert slices is not None and slices[0] == ["score", "car", "bus"]
+    assert slices[1][:2] == [["S0", 0.0, 0.0], ["S1", 0.1, 0.1]] and slices[1][-1] == ["count", 3, 3]
