@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from replay.metrics.matching import Flat  # noqa: E402
 from replay.metrics.track_boxes import SampleTimes, TrackBoxes  # noqa: E402
 from replay.metrics.tracking import TRACKING_CLASSES  # noqa: E402
 from tests.bench.harness import Row, report  # noqa: E402
+from tests.bench.peer_devkit import peak_mb  # noqa: E402
 
 PEER_PYTHON = ROOT / ".venv-devkit" / "bin" / "python"
 SAMPLES, TRUTHS, PREDICTIONS = 6019, 30, 200  # nuScenes' validation split, and boxes a sample
@@ -163,7 +163,7 @@ def ours(folder: Path) -> None:
         figures = once()
         seconds.append(time.process_time() - started)
     print(json.dumps({"cpu_s": min(seconds[1:]), "first_s": seconds[0], "figures": figures,
-                      "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+                      "peak_mb": peak_mb()}))
 
 
 def side(command: list[str]) -> dict[str, Any]:
