@@ -1,10 +1,11 @@
 """What SAE J2735 messages are made of, as tables: the message frame, times, places, motion and their confidences.
 
-Standard: SAE J2735 (2024-09; parts that the 2016-03 edition has keep their places on the wire). Its text is sold by SAE and was
-not used: names, order, ranges and extension marks are as in usdot-fhwa-stol/carma-j2735 (C made from the 2016 edition by
-asn1c, commit 0d6ff15), usdot-jpo-ode/jpo-asn-pojos (Java classes and octets of the 2024 edition, commit a36d9c0),
-nprobert/Wireshark-J2735 (dissector, commit 412e161) and, where signals and lanes are concerned, ISO TS 19091's module in pycrate.
-Units are common knowledge of the standard, as the comments of these projects tell it.
+Standard: SAE J2735 (2024-09; parts that the 2016-03 edition has keep their places on the wire). SAE sells its text; names, order,
+ranges and extension marks were read in what public projects made of it: usdot-fhwa-stol/carma-j2735 (C by asn1c from the 2016
+edition, commit 0d6ff15), usdot-jpo-ode/jpo-asn-pojos (Java classes and octets of the 2024 edition, commit a36d9c0),
+nprobert/j2735_tools (a pycrate module of the 2024 edition) and, where signals and lanes are concerned, ISO TS 19091's module in
+pycrate. The golden octets of tests/v2x/vectors come from j2735_tools' module, so they prove the reader and not the layout; what
+speaks for the layout are recorded messages of jpo-ode, which these tables read and write to the same octets.
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Place, motion and accuracy in J2735's terms, both ways.
 
 Headings on the wire run clockwise from North, yaw rates are positive clockwise; ours run counter-clockwise from East. The
-axes of PositionalAccuracy are one standard deviation. Source: SAE J2735, DE_Heading, DE_YawRate, DE_SemiMajorAxisAccuracy
-("typically at a one sigma level of confidence").
+axes of PositionalAccuracy are taken for one standard deviation. Source: SAE J2735, DE_Heading, DE_YawRate,
+DE_SemiMajorAxisAccuracy.
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The roadside safety message (RSM) of T/CSAE 53 as a JSON form: participants by absolute latitude and longitude.
 
-Fields, units and names are those of RoadsideSafetyMessage and ParticipantData (T/CSAE 53-2017): positions 1e-7 degree, elevation
-0.1 m, speed 0.02 m/s, heading 0.0125 degree clockwise from North, sizes 0.01 m (height 0.05 m). The octets are refused: their
-order was read in one public source alone (a Java class of a third party) and no recorded or golden message was found to prove it.
+Fields, units and names follow what is commonly told of RoadsideSafetyMessage and ParticipantData (T/CSAE 53-2017): positions 1e-7
+degree, elevation 0.1 m, speed 0.02 m/s, heading 0.0125 degree clockwise from North, sizes 0.01 m (height 0.05 m). No recorded
+message was at hand to check them against, so the octets are refused: their order is not known from a source that was verified.
 """
 from __future__ import annotations
 
