@@ -28,11 +28,13 @@ class Subscription(Protocol):
 
     `generation` grows each time the reader is given its places, at first or anew (another member came or went): what is
     polled from then on follows from those places, not from what was polled before. `resumed` tells whether the group had
-    committed something there before.
+    committed something there before. `moved` is set while the group gives its places out anew: what was polled before that is
+    read again by whoever gets them.
     """
 
     generation: int
     resumed: bool
+    moved: bool
 
     def poll(self, timeout_s: float = 0.0, max_records: int = 500) -> list[BusRecord]:
         """What has come since the last poll, waiting up to `timeout_s` for a first record; BusError when the bus is gone."""
@@ -126,7 +128,7 @@ class MemoryBus:
 class _MemorySubscription:
     def __init__(self, bus: MemoryBus, topics: tuple[str, ...], group: str | None, from_start: bool, rewind_ns: int) -> None:
         self._bus, self._group = bus, group
-        self.generation = 1
+        self.generation, self.moved = 1, False
         with bus._arrived:
             self.resumed = any((group or "", topic) in bus._committed for topic in topics)
             self._next = {

@@ -59,7 +59,7 @@ class KafkaReader:
 
     def __init__(self, connection: Connection, watch: Watch, topics: Sequence[str], group: str | None, from_start: bool,
                  rewind_ns: int) -> None:
-        self.generation, self.resumed = 0, False
+        self.generation, self.resumed, self.moved = 0, False, False
         self._connection, self._watch, self._group, self._rewind_ns = connection, watch, group, rewind_ns
         self._closed = False
         self._given: set[Any] | None = None  # partitions that a rebalance has just handed over
@@ -89,7 +89,7 @@ class KafkaReader:
             wait_s = min(max(deadline - time.monotonic(), 0.0), PROBE_EVERY_S)
             with self._connection.errors("poll"):
                 self._gather(wait_s)
-            if any(self._held.values()):
+            if any(self._held.values()) and not self.moved:
                 self._watch.heard()
                 return self._handed_out(max_records)
             self._watch.check()
@@ -103,6 +103,8 @@ class KafkaReader:
 
     def holds(self) -> bool:
         """Whether the group still takes this member's word: says again what was committed last."""
+        if self.moved:
+            return False
         if self._group is None or not self._committed:
             return True
         with self._connection.errors("commit"):
@@ -123,9 +125,13 @@ class KafkaReader:
             self._closed = True
             self._consumer.close(autocommit=False, timeout_ms=1_000)
 
+    def leave_places(self) -> None:
+        """Called by the client before it rebalances, also between two polls: from now on others may have the places."""
+        self.moved = True
+
     def take_places(self, places: Sequence[Any]) -> None:
-        """Called by the client while it rebalances; nothing may be asked of the broker here."""
-        self._given = set(places)
+        """Called by the client when it has rebalanced; nothing may be asked of the broker here."""
+        self.moved, self._given = True, set(places)
 
     def _gather(self, wait_s: float) -> None:
         """Fetch until every partition that has records has some here: a backlog of several topics is read side by side."""
@@ -146,7 +152,7 @@ class KafkaReader:
     def _begin_anew(self, found: Mapping[Any, list[Any]]) -> Mapping[Any, list[Any]]:
         """Go to the rewound places of partitions that were just handed over; what is then left of the records found."""
         given, self._given = self._given or set(), None
-        self.generation += 1
+        self.generation, self.moved = self.generation + 1, False
         self._held, self._next, self._before, self._committed = {}, {}, {}, {}
         self._trails = {place: Trail(self._rewind_ns) for place in given}
         kept = dict(found)
@@ -285,7 +291,7 @@ def _listener(reader: KafkaReader) -> Any:
 
     class Listener(ConsumerRebalanceListener):
         def on_partitions_revoked(self, revoked: Sequence[Any]) -> None:
-            """Nothing: what was dealt with is committed after every step."""
+            reader.leave_places()
 
         def on_partitions_assigned(self, assigned: Sequence[Any]) -> None:
             reader.take_places(assigned)

@@ -188,7 +188,9 @@ class FusionWorker:
         self.counts["dead_letters"] += 1
 
     def _require_places(self) -> None:
-        """_LostPlaces where others have taken over; the bus is asked after a pause, as a stopped process has one."""
+        """_LostPlaces where others have taken over or may; the bus is asked after a pause, as a stopped process has one."""
+        if self._subscription.moved:
+            raise _LostPlaces
         now_s = time.monotonic()
         if now_s - self._held_s > HOLD_S:
             if not self._subscription.holds():

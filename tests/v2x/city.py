@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from v2x.topics import TOPICS, plan
 CROSSINGS = ("north", "south", "west")  # 4 partitions set them apart: 2, 3 and 1
 TICK_NS = 100_000_000
 OUTPUTS = (FUSED_TRACKS, ROADSIDE_OBJECTS)
-Outputs = Counter[tuple[str, str, int, str]]
+Outputs = dict[tuple[str, str, int, str], list[bytes]]
 
 
 def site_text() -> str:
@@ -89,13 +88,18 @@ def report(process: subprocess.Popen) -> dict:
 
 
 def published(bus: Bus, done: Callable[[Outputs], bool], patience_s: float) -> Outputs:
-    """What workers published, counted, once that is `done` or the patience is over."""
-    reader, found = bus.subscribe(OUTPUTS), Counter()
+    """What workers published, by what it is known by, once that is `done` or the patience is over."""
+    reader, found = bus.subscribe(OUTPUTS), {}
     deadline = time.monotonic() + patience_s
     while not done(found) and time.monotonic() < deadline:
         for record in reader.poll(0.2, max_records=2_000):
-            found[output_id(from_bus_record(record), record.key)] += 1
+            found.setdefault(output_id(from_bus_record(record), record.key), []).append(record.value)
     return found
+
+
+def contradicted(found: Outputs) -> list[tuple[str, str, int, str]]:
+    """Outputs that workers published twice and not alike: readers that drop what they know would not see the same."""
+    return [id for id, values in found.items() if len(set(values)) > 1]
 
 
 def expected_outputs(info: DriveInfo, records: Sequence[BusRecord]) -> set[tuple[str, str, int, str]]:

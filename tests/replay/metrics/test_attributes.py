@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from data_specs.objects import ObjectClass
-from replay.metrics.attributes import ATTRIBUTES, FOREIGN, MOVES_ABOVE_MPS, NONE, attribute_codes, likely_attributes
+from replay.metrics.attributes import ATTRIBUTES, FOREIGN, NONE, WALKS_ABOVE_MPS, attribute_codes, likely_attributes
 
-MOVING, STILL, UNKNOWN = (0.6, -0.8), (0.0, 0.1), (np.nan, np.nan)
+MOVING, STILL, UNKNOWN = (0.8, -0.7), (0.3, 0.3), (np.nan, np.nan)
 
 
 def likely(cls, velocity_mps):
@@ -26,7 +26,7 @@ def test_speed_and_class_say_what_an_object_does(cls, moving, still, unknown):
 
 
 def test_at_the_limit_nothing_moves_and_half_a_velocity_is_unknown():
-    assert likely(ObjectClass.PEDESTRIAN, (MOVES_ABOVE_MPS, 0.0)) == "pedestrian.standing"
+    assert likely(ObjectClass.PEDESTRIAN, (WALKS_ABOVE_MPS, 0.0)) == "pedestrian.standing"
     assert likely(ObjectClass.BUS, (9.0, np.nan)) == "vehicle.moving" == likely(ObjectClass.BUS, UNKNOWN)
 
 
