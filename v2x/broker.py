@@ -329,9 +329,14 @@ def _runs(pid: int, properties: Path) -> bool:
     except ChildProcessError:
         pass  # another process started it: whether it runs is told by /proc below
     try:
-        return str(properties).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        # While a process puts another program in its place its command line is empty for a moment; a zombie's stays so.
+        for _ in range(100):
+            if said := Path(f"/proc/{pid}/cmdline").read_bytes():
+                return str(properties).encode() in said.split(b"\0")
+            time.sleep(0.001)
     except OSError:
-        return False
+        pass
+    return False
 
 
 def _wait_until_gone(node: Node, timeout_s: float) -> bool:

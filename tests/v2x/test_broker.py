@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from data_specs.errors import BusError
 from tests.v2x.test_buses import read
 from v2x import broker_jars
-from v2x.broker import free_ports, read_cluster, start_cluster, stop_cluster
+from v2x.broker import Node, free_ports, read_cluster, start_cluster, stop_cluster
 from v2x.broker_jars import fetch_jars, java_command, what_is_missing
 from v2x.commands import app
 from v2x.kafka import KafkaBus
@@ -85,6 +85,18 @@ def test_a_process_that_inherited_the_number_is_not_taken_for_the_broker(tmp_pat
     (tmp_path / "cluster.json").write_text(json.dumps(
         {"id": "x", "home": home.name, "nodes": [{"id": 1, "port": 1, "controller_port": 2}]}))
     assert stop_cluster(tmp_path) == 0
+
+
+def test_a_node_that_puts_another_program_in_its_place_runs_all_the_while(tmp_path):
+    node = Node(1, 1, 2, tmp_path)
+    itself_again = 'exec sh -c "$0" "$0" "$1"'
+    process = subprocess.Popen(["sh", "-c", itself_again, itself_again, str(node.properties)])
+    node.pid_file.write_text(str(process.pid))
+    try:
+        assert all(node.pid() == process.pid for _ in range(20_000))
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_status_and_stop_of_nothing_say_so(tmp_path):
