@@ -46,6 +46,8 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it; instead of the configuration's.")] = None,
     cache: Annotated[Path, typer.Option(help="Where scenes are kept.")] = Path(".cache/scenes"),
     checkpoint: Annotated[Path | None, typer.Option(help="Where a stopped run goes on; default: beside the cache.")] = None,
+    start: Annotated[list[Path] | None, typer.Option(help="Weights that a new run begins with, as far as they fit; may be given "
+                                                          "many times, a tensor comes from the first that has it.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: as many as there are cores.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")] = False,
@@ -69,7 +71,7 @@ def train(
         torch.set_num_threads(threads)
     chosen, kept = chosen_device(device).name, checkpoint or cache.parent / f"{out.stem}.pt"
     with ranks_of_torchrun(chosen) as ranks:
-        run = train_to_file(out, asked, recipe.network, minutes, cache, kept, chosen, ranks)
+        run = train_to_file(out, asked, recipe.network, minutes, cache, kept, chosen, ranks, start=start or ())
         if ranks.leads:
             _show_run(out, run, as_json)
 

@@ -1,7 +1,7 @@
 """What `roadweave train` does: gather scenes, train, calibrate, write the weights, their metrics and their learning curve."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from perception.train import train
 from perception.training_data import Scenes
 from perception.training_losses import LOSS_WEIGHTS
 from perception.training_run import Run, new_run, resume_run, write_rows
+from perception.warm_start import start_from
 from replay.console import progress, say
 
 CALIBRATION_DRIVES = range(900, 1000)  # seeds that neither train (1000 and up) nor test (0 to 99)
@@ -24,8 +25,8 @@ CALIBRATION_EVERY = 10  # of recorded drives, the first and every tenth after it
 
 
 def train_to_file(out: Path, config: TrainConfig, network: DetectorConfig, minutes: float, cache: Path, checkpoint: Path,
-                  device: str = "cpu", ranks: Ranks = ALONE, pairs: Pairs = late_pairs) -> Run:
-    """Train until the last step or for `minutes`, going on from `checkpoint` if it is there, and write `out`.
+                  device: str = "cpu", ranks: Ranks = ALONE, pairs: Pairs = late_pairs, start: Sequence[Path] = ()) -> Run:
+    """Train until the last step or for `minutes`, going on from `checkpoint` if it is there, else from `start`, and write `out`.
 
     Beside `out` come its metrics as Parquet and its learning curve as SVG. Scenes stay in `cache`. With 0 minutes nothing is
     trained or saved but `out` is written from the checkpoint as it stands, also while another process trains; MissingInput if
@@ -39,6 +40,8 @@ def train_to_file(out: Path, config: TrainConfig, network: DetectorConfig, minut
     if checkpoint.exists():
         resume_run(run, checkpoint)
         _say(ranks, f"goes on at step {run.step} of {config.steps} of {checkpoint}")
+    elif start:
+        start_from(run, start)
     if minutes > 0:
         train(run, training_scenes(config, network, cache, pairs), minutes * 60, checkpoint, _tell)
     if ranks.leads:
