@@ -16,10 +16,11 @@ from data_specs.pose import SE3
 from data_specs.site import Crossing, Rsu, Site
 from replay.console import progress
 from replay.drive import ROADSIDE_MESSAGES, DriveInfo, Event, TopicInfo
+from v2x.captured import Captured
 from v2x.codecs import decode
 from v2x.codecs.geonet import PORT_CPM, PORTS, ForeignPacket, unwrap
 from v2x.geodesy import map_from_geo
-from v2x.pcap import Captured, read_pcap
+from v2x.pcap import read_pcap
 
 _REASONS_TOLD = 6  # in one note
 _CROSSING_HALF_M = 150.0  # of the square around the first reference position that the made-up site file calls a crossing

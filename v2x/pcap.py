@@ -1,4 +1,4 @@
-"""Reads packets of a classic pcap file: both byte orders, microsecond and nanosecond time stamps.
+"""Reads packets of a capture: pcapng, or a classic pcap file of either byte order, with microsecond or nanosecond time stamps.
 
 Source: draft-ietf-opsawg-pcap-04, "PCAP Capture File Format".
 """
@@ -6,36 +6,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from data_specs.clock import NS_PER_S
 from data_specs.errors import InputError, MissingInput, TruncatedInput, UnknownFormat
+from v2x.captured import LINK_ETHERNET, MAX_PACKET_OCTETS, Captured
+from v2x.pcapng import PCAPNG_MAGIC, read_sections
 
-LINK_ETHERNET = 1
 _MAGIC = {  # first four octets -> (byte order, nanoseconds per unit of the fraction)
     b"\xd4\xc3\xb2\xa1": ("<", 1000), b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1), b"\xa1\xb2\x3c\x4d": (">", 1),
 }
-_PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
-MAGICS = (*_MAGIC, _PCAPNG_MAGIC)  # what a capture starts with, the kind that is refused among them
-_MAX_PACKET_OCTETS = 262_144  # libpcap's own limit: a larger length is a broken header, not a packet
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """One packet as it was captured."""
-
-    received_ns: int  # the recorder's clock
-    offset: int  # of its record in the file
-    data: bytes  # from the link-layer header on
+MAGICS = (*_MAGIC, PCAPNG_MAGIC)  # what a capture starts with
 
 
 def read_pcap(path: Path) -> Iterator[Captured]:
     """The packets of an Ethernet capture in file order, one at a time.
 
-    MissingInput, UnknownFormat for another kind of file or link layer, TruncatedInput where a record is cut short.
+    MissingInput, UnknownFormat for another kind of file or link layer, InputError for a record that contradicts itself,
+    TruncatedInput where one is cut short.
     """
     if not path.is_file():
         raise MissingInput(path, "a pcap file")
@@ -45,15 +35,19 @@ def read_pcap(path: Path) -> Iterator[Captured]:
 
 def read_packets(file: BinaryIO, path: Path | str) -> Iterator[Captured]:
     """The packets of a capture that is open, as soon as each has come; `path` names it in errors, which are `read_pcap`'s."""
-    order, fraction_ns = _read_header(path, file.read(24))
+    first = file.read(4)
+    if first == PCAPNG_MAGIC:
+        yield from read_sections(file, path)
+        return
+    order, fraction_ns = _read_header(path, first + file.read(20))
     record = struct.Struct(f"{order}IIII")
     offset = 24
     while head := file.read(16):
         if len(head) < 16:
             raise TruncatedInput(path, f"{len(head)} octets of a packet header at byte {offset}", "16")
         seconds, fraction, captured, _ = record.unpack(head)
-        if captured > _MAX_PACKET_OCTETS:
-            raise InputError(path, f"a packet of {captured} octets at byte {offset}", f"at most {_MAX_PACKET_OCTETS}")
+        if captured > MAX_PACKET_OCTETS:
+            raise InputError(path, f"a packet of {captured} octets at byte {offset}", f"at most {MAX_PACKET_OCTETS}")
         data = file.read(captured)
         if len(data) < captured:
             raise TruncatedInput(path, f"{len(data)} of {captured} octets of the packet at byte {offset}", "all of them")
@@ -63,8 +57,6 @@ def read_packets(file: BinaryIO, path: Path | str) -> Iterator[Captured]:
 
 def _read_header(path: Path | str, header: bytes) -> tuple[str, int]:
     """Byte order and nanoseconds per unit of the time stamps' fraction."""
-    if header[:4] == _PCAPNG_MAGIC:
-        raise UnknownFormat(path, "a pcapng file", "a classic pcap file", "convert it: editcap -F pcap IN OUT")
     if header[:4] not in _MAGIC:
         raise UnknownFormat(path, f"first octets {header[:4].hex() or 'none'}", "those of a pcap file")
     if len(header) < 24:

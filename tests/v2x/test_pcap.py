@@ -39,8 +39,7 @@ def test_what_is_not_such_a_file_is_refused(tmp_path):
     path = tmp_path / "a.pcap"
     with pytest.raises(MissingInput, match="expected a pcap file"):
         list(read_pcap(path))
-    for data, text in ((b"hello world", "first octets 68656c6c"), (b"", "first octets none"),
-                       (b"\x0a\x0d\x0d\x0a", "pcapng.*editcap")):
+    for data, text in ((b"hello world", "first octets 68656c6c"), (b"", "first octets none")):
         path.write_bytes(data)
         with pytest.raises(UnknownFormat, match=text):
             list(read_pcap(path))
