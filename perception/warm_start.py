@@ -1,7 +1,7 @@
 """A new run's weights from trained networks: a network of two sensors begins where networks of either have come.
 
-A LiDAR-only network learns from points faster than one that shares its training with cameras; begun from it, the fused network keeps what
-the points told and learns what pictures add. How far that carries: data_specs/decisions/network.md.
+A LiDAR-only network learns from points faster than one that shares its training with cameras; begun from it, the fused network
+keeps what the points told and learns what pictures add. How far that carries: data_specs/decisions/network.md.
 """
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ def test_a_tensor_comes_from_the_first_file_that_has_it(tmp_path):
     run = fresh_run()
     start_from(run, [tmp_path / "l", tmp_path / "c"])
     begun, points, pictures = (net.network.state_dict() for net in (run.detector, lidar, camera))
-    assert all(torch.equal(tensor, points[name]) for name, tensor in begun.items() if name.startswith(("lidar.", "bev.", "head.")))
+    of_points = [name for name in begun if name.startswith(("lidar.", "bev.", "head."))]
+    assert all(torch.equal(begun[name], points[name]) for name in of_points)
     assert all(torch.equal(tensor, pictures[name]) for name, tensor in begun.items() if name.startswith("camera."))
 
 
@@ -58,5 +59,5 @@ def test_a_file_of_which_nothing_is_left_to_take_is_named(tmp_path, config):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(MissingInput, match="none.safetensors"):
+    with pytest.raises(MissingInput, match=r"none\.safetensors"):
         start_from(fresh_run(), [tmp_path / "none.safetensors"])
