@@ -70,7 +70,7 @@ def test_each_section_has_its_own_byte_order_and_interfaces_and_other_blocks_are
     ([interface(link_type=105), packet(b"x", 1)], UnknownFormat, r"link type 105 of the packet at byte 48, expected 1 "),
     ([interface(), block(3, bytes(8))], UnknownFormat, r"a simple packet block, which has no time stamp, at byte 48.*editcap"),
     ([interface(options=[(9, b"66")])], InputError, r"a time resolution of 2 .* octets in the interface at byte 28"),
-    ([interface(), block(6, struct.pack("<5I", 0, 0, 0, 9, 9) + b"four")], InputError, "packet of 9 octets at byte 48, .* most 4"),
+    ([interface(), block(6, struct.pack("<5I", 0, 0, 0, 9, 9) + b"four")], InputError, "packet of 9 octets at byte 48.* most 4"),
     ([struct.pack("<II", 6, 14) + bytes(6)], InputError, "a block of 14 octets at byte 28, expected a multiple of four from 12"),
     ([struct.pack("<II4sI", 7, 16, b"", 20)], InputError, "a block of 16 octets at byte 28 that says 20 at its end"),
     ([block(1, bytes(4))], TruncatedInput, "4 octets of the interface at byte 28, expected 8"),
