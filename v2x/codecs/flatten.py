@@ -45,6 +45,7 @@ from v2x.codecs.schema import (
 )
 from v2x.codecs.source import Source, flattened, number_of_values, shared
 
+MOST_APPENDED = 4  # values in a row that are laid out faster one by one than as a tuple
 Flatten = Callable[[Any, list[int], bytearray], None]  # value, flat array to extend, side buffer to extend
 
 
@@ -72,7 +73,7 @@ class _Flattener:
         while self._waiting:
             function, kind = self._waiting.pop()
             with self._source.block(f"def {function}(value, out, side):"):
-                self._source.line("add, push = out.extend, out.append")
+                self._source.line("add = out.extend")
                 self._value(kind, "value")
                 self._flush()
         return self._source.run("flattener")[name]
@@ -84,9 +85,10 @@ class _Flattener:
         return self._functions[id(kind)]
 
     def _flush(self) -> None:
-        if len(self._run) == 1 and not self._run[0].startswith("*") and "," not in self._run[0]:
-            self._source.line(f"push({self._run[0]})")
-        elif self._run:
+        if len(self._run) <= MOST_APPENDED and not any(item.startswith("*") or "," in item for item in self._run):
+            for item in self._run:
+                self._source.line(f"out.append({item})")
+        else:
             self._source.line(f"add(({', '.join(self._run)},))")
         self._run = []
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from operator import countOf
 from typing import Any
 
 from data_specs.errors import DecodeError, SpecError, UnknownFormat
@@ -61,7 +60,7 @@ class Codec:
             self._flatten(value, values, side)
         except Exception as error:  # whatever a value of any shape raises: `validate` says in words what is wrong with it
             raise self._refused(value) from error
-        octets = self._machine.write(values, bytes(side)) if countOf(map(type, values), int) == len(values) else None
+        octets = self._machine.write(values, bytes(side)) if [*map(type, values)].count(int) == len(values) else None
         if octets is None:
             raise self._refused(value)
         return octets
