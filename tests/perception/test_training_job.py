@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,7 +10,8 @@ from typer.testing import CliRunner
 from data_specs.boxes import Boxes3D
 from data_specs.errors import InputError, MissingInput
 from data_specs.objects import ObjectClass, ObjectList, Truth
-from perception.checkpoint import load_weights, read_facts
+from perception.assemble import build_detector
+from perception.checkpoint import load_weights, read_facts, save_weights
 from perception.commands import app
 from perception.config import TrainConfig
 from perception.ranks import Ranks
@@ -50,6 +52,14 @@ def test_a_run_leaves_weights_that_load_metrics_by_step_and_a_learning_curve(tmp
     assert rows[-1]["step"] == 50 and rows[-1]["samples"] == 50 and np.isfinite(rows[-1]["heatmap"])
     assert (tmp_path / "tiny.svg").read_text().startswith("<svg ")
     assert simulator.seeds <= {1000, 1001, *CALIBRATION_DRIVES}
+
+
+def test_a_new_run_begins_with_the_weights_it_is_given(tmp_path, places):
+    trained, first, begun = build_detector(TINY), tmp_path / "first.safetensors", tmp_path / "begun.safetensors"
+    save_weights(first, trained, TINY, {})
+    train_to_file(begun, replace(CONFIG, steps=1, learning_rate=1e-12), TINY, 5.0, **places, pairs=Simulator(), start=[first])
+    taken, weights = (detector.network.merge.mix.get_parameter("0.weight") for detector in (trained, load_weights(begun)))
+    np.testing.assert_allclose(weights.detach().numpy(), taken.detach().numpy(), atol=1e-6)
 
 
 def test_no_minutes_and_no_checkpoint_are_refused(tmp_path, places):
@@ -110,15 +120,17 @@ def test_the_command_trains_on_recorded_drives_and_prints_one_json_object(tmp_pa
 def test_options_of_the_command_override_its_configuration(tmp_path, monkeypatch):
     asked = {}
 
-    def fake(out, config, network, minutes, cache, checkpoint, device, ranks):
-        asked.update(seed=config.seed, steps=config.steps, minutes=minutes, checkpoint=checkpoint, name=network.name)
+    def fake(out, config, network, minutes, cache, checkpoint, device, ranks, start):
+        asked.update(seed=config.seed, steps=config.steps, minutes=minutes, checkpoint=checkpoint, name=network.name, start=start)
         run = new_run(config, TINY)
         run.step, run.rows = 7, [{"step": 7, "samples": 28, "seconds": 1.0, "heatmap": 0.5, "likelihood": float("nan")}]
         return run
 
     monkeypatch.setattr("perception.training_job.train_to_file", fake)
-    options = ["--out", str(tmp_path / "x.safetensors"), "--seed", "3", "--steps", "9", "--cache", str(tmp_path / "scenes")]
+    options = ["--out", str(tmp_path / "x.safetensors"), "--seed", "3", "--steps", "9", "--cache", str(tmp_path / "scenes"),
+               "--start", "a", "--start", "b"]
     result = CliRunner().invoke(app, ["train", "nano-lidar", *options, "--json"], catch_exceptions=False)
     assert json.loads(result.stdout)["losses"]["likelihood"] is None
-    assert asked == {"seed": 3, "steps": 9, "minutes": 60.0, "checkpoint": tmp_path / "x.pt", "name": "nano-lidar"}
+    assert asked == {"seed": 3, "steps": 9, "minutes": 60.0, "checkpoint": tmp_path / "x.pt", "name": "nano-lidar",
+                     "start": [Path("a"), Path("b")]}
     assert "step 7 of 9" in CliRunner().invoke(app, ["train", "nano-lidar", *options], catch_exceptions=False).stdout
