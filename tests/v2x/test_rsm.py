@@ -1,3 +1,6 @@
+from functools import reduce
+from operator import getitem
+
 import numpy as np
 import pytest
 
@@ -6,6 +9,7 @@ from data_specs.errors import SpecError, UnknownFormat
 from data_specs.messages import GeoPoint, Header, RoadsideMessage
 from data_specs.objects import ObjectClass, ObjectList
 from v2x.codecs import decode, rsm
+from v2x.codecs.schema import MISSING
 
 NOON_NS = 1_748_001_600_250_000_000
 
@@ -43,3 +47,41 @@ def test_more_than_sixteen_objects_are_refused():
 def test_octets_are_refused_by_name():
     with pytest.raises(UnknownFormat, match="octets of csae-rsm, expected a layout proven by a message"):
         decode(b"\x00\x29\x00", "csae-rsm")
+
+
+def test_fields_that_are_not_read_may_be_there():
+    value = rsm.value_of(message_of(1))
+    expected = rsm.message_of(value, "rsu", NOON_NS)
+    value["participants"][0] |= {"plateNo": "0", "size": value["participants"][0]["size"] | {"depth": 1}}
+    got = rsm.message_of(value | {"version": 3}, "rsu", NOON_NS)
+    np.testing.assert_array_equal(got.objects.boxes.center_m, expected.objects.boxes.center_m)
+
+
+@pytest.mark.parametrize("path, value, said", [
+    (("id",), None, r"RSM\.id: None, expected octets as hex"),
+    (("id",), "00" * 9, r"RSM\.id: 9 octets, expected 1 to 8"),
+    (("refPos",), MISSING, r"RSM: no 'refPos' in"),
+    (("refPos", "lat"), 900_000_002, r"RSM\.refPos\.lat: 900000002, expected a whole number -900000000 to 900000001"),
+    (("participants",), {}, r"RSM\.participants: .*, expected a list"),
+    (("participants", 0, "pos"), 7, r"RSM\.participants\[0\]\.pos: 7, expected"),
+    (("participants", 0, "speed"), 1.5, r"RSM\.participants\[0\]\.speed: 1\.5, expected a whole number 0 to 8191"),
+    (("participants", 0, "size", "length"), MISSING, r"RSM\.participants\[0\]\.size: no 'length'"),
+    (("participants", 0, "ptcId"), -1, r"RSM\.participants\[0\]\.ptcId: -1, expected a whole number 0 to 65535"),
+    (("participants", 0, "vehicleClass"), [], r"RSM\.participants\[0\]\.vehicleClass: \[\], expected"),
+])
+def test_a_field_that_is_missing_or_out_of_range_is_named_with_its_path(path, value, said):
+    whole = rsm.value_of(message_of(1))
+    *outer, last = path
+    place = reduce(getitem, outer, whole)
+    if value is MISSING:
+        del place[last]
+    else:
+        place[last] = value
+    with pytest.raises(SpecError, match=said):
+        rsm.message_of(whole, "rsu", NOON_NS)
+
+
+@pytest.mark.parametrize("value", [None, [], "RSM", 3])
+def test_what_is_no_object_is_refused(value):
+    with pytest.raises(SpecError, match=r"^RSM: "):
+        rsm.message_of(value, "rsu", NOON_NS)

@@ -14,15 +14,34 @@ import numpy as np
 from data_specs.errors import SpecError, UnknownFormat
 from data_specs.messages import GeoPoint, Header, RoadsideMessage
 from data_specs.objects import ObjectClass
+from v2x.codecs import j2735
 from v2x.codecs import j2735_station as station
 from v2x.codecs.j2735_classes import class_of_vehicle, vehicle_class_of
 from v2x.codecs.j2735_clock import second_of_unix_ns, unix_ns_of_second
 from v2x.codecs.rows import NAN, Row, object_list
+from v2x.codecs.schema import Field, Integer, Kind, OctetString, Sequence, SequenceOf, Text
+from v2x.codecs.validate import validate
 from v2x.geodesy import geo_from_map, map_from_geo
 
 WIRE_FORMAT = "csae-rsm"
 MOST_PARTICIPANTS = 16
 _TYPES = {"motor": ObjectClass.CAR, "non-motor": ObjectClass.BICYCLE, "pedestrian": ObjectClass.PEDESTRIAN}
+_PLACE = Sequence("Position3D", (
+    Field("lat", j2735.LATITUDE), Field("long", j2735.LONGITUDE), Field("elevation", j2735.ELEVATION, optional=True),
+))
+_PARTICIPANT = Sequence("ParticipantData", (  # what is read of it
+    Field("ptcType", Text(1, None, "utf8")), Field("ptcId", Integer(0, 65_535)), Field("secMark", j2735.D_SECOND),
+    Field("pos", _PLACE), Field("speed", j2735.SPEED), Field("heading", j2735.HEADING),
+    Field("size", Sequence("VehicleSize", (
+        Field("width", j2735.VEHICLE_WIDTH), Field("length", j2735.VEHICLE_LENGTH),
+        Field("height", j2735.VEHICLE_HEIGHT, optional=True),
+    ))),
+    Field("vehicleClass", Sequence("VehicleClassification", (Field("classification", j2735.BASIC_VEHICLE_CLASS, optional=True),)),
+          optional=True),
+))
+_MESSAGE = Sequence("RoadsideSafetyMessage", (
+    Field("id", OctetString(1, 8)), Field("refPos", _PLACE), Field("participants", SequenceOf(_PARTICIPANT, 0, None)),
+))
 
 
 def refusal(where: str) -> UnknownFormat:
@@ -32,7 +51,12 @@ def refusal(where: str) -> UnknownFormat:
 
 
 def message_of(value: dict[str, Any], publisher: str, received_ns: int) -> RoadsideMessage:
-    """The message of an RSM in JSON form; DecodeError for an unavailable place, or where there is no time of arrival."""
+    """The message of an RSM in JSON form; fields that it does not read may be there.
+
+    SpecError names the field that is missing or out of its range, DecodeError an unavailable place, or no time of arrival.
+    """
+    value = _read_part(_MESSAGE, value)
+    validate(_MESSAGE, value, "RSM")
     place = _place(value["refPos"], "RSM.refPos")
     rows = [_row(part, place, received_ns) for part in value["participants"]]
     generated_ns = max((row.measured_ns for row in rows), default=received_ns)
@@ -51,6 +75,15 @@ def value_of(message: RoadsideMessage) -> dict[str, Any]:
     return {"msgCnt": station.message_count(message.header.generated_ns), "id": f"{message.station_id:016x}",
             "refPos": station.position_of(message.position),
             "participants": [_participant(message, row, places[row]) for row in range(len(objects))]}
+
+
+def _read_part(kind: Kind, value: Any) -> Any:
+    """The value without the fields that the table does not know."""
+    if isinstance(kind, Sequence) and isinstance(value, dict):
+        return {part.name: _read_part(part.kind, value[part.name]) for part in kind.fields if part.name in value}
+    if isinstance(kind, SequenceOf) and isinstance(value, list):
+        return [_read_part(kind.item, item) for item in value]
+    return value
 
 
 def _place(position: dict[str, int], where: str) -> GeoPoint:
