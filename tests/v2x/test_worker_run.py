@@ -136,18 +136,28 @@ def test_a_worker_outlives_its_broker_and_goes_on_where_it_was(tmp_path):
     assert did["refused"] == 0
 
 
+RECORDS = 'roadweave_worker_events_total{what="records"}'
+
+
+def settled_figures(url, records):
+    """The metrics once so many records are counted and their number has stayed for half a second; the last ones after 30 s."""
+    deadline, before, figures = time.monotonic() + 30.0, "", {RECORDS: "0"}
+    while (int(figures[RECORDS]) < records or figures[RECORDS] != before) and time.monotonic() < deadline:
+        before = figures[RECORDS]
+        time.sleep(0.5)
+        text = urllib.request.urlopen(url, timeout=10).read().decode()
+        figures = {RECORDS: "0"} | dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return figures
+
+
 def test_metrics_tell_what_a_worker_does_and_it_ends_in_order_when_asked(city):
     bus, told, worker = city
     process, said = worker("--metrics-port", "0")
     play(bus, ticks(told, 20), {})
     url = said.split("metrics at ")[1].split(";")[0]
-    deadline, figures = time.monotonic() + 30.0, {}
-    while int(figures.get('roadweave_worker_events_total{what="records"}', 0)) < 80 and time.monotonic() < deadline:
-        text = urllib.request.urlopen(url, timeout=10).read().decode()
-        figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-        time.sleep(0.2)
+    figures = settled_figures(url, 80)  # and those read again after joining
+    records = int(figures[RECORDS])
     assert int(figures["roadweave_worker_lag_records"]) == 0
-    records = int(figures['roadweave_worker_events_total{what="records"}'])  # 80, and those read again after joining
     assert int(figures["roadweave_worker_decode_seconds_count"]) == records
     assert int(figures["roadweave_worker_crossings"]) == 3
     process.send_signal(signal.SIGTERM)
