@@ -1,8 +1,10 @@
 """What a drive's manifest says, as JSON for programs and as rows for people."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from replay.console import print_json, print_table
 from replay.drive import DriveInfo
 
 _MESSAGE_KINDS = {"RoadsideMessage", "StationMessage", "SignalMessage", "LaneMap", "HazardMessage"}
@@ -27,6 +29,15 @@ def info_json(info: DriveInfo) -> dict[str, Any]:
 def info_rows(info: DriveInfo) -> list[tuple[str, str, int, int]]:
     """(topic, kind, records, objects in them), by topic name."""
     return [(name, topic.kind, topic.count, topic.objects) for name, topic in sorted(info.topics.items())]
+
+
+def show_info(info: DriveInfo, drive: Path, as_json: bool) -> None:
+    """Print what a drive's manifest says, as a table or as JSON."""
+    if as_json:
+        print_json(info_json(info))
+        return
+    print_table(f"{drive}", ["topic", "kind", "records", "objects"], info_rows(info),
+                [f"{info.duration_s:.1f} s, made by {info.importer}", *info.notes])
 
 
 def _count(info: DriveInfo, kinds: set[str]) -> int:

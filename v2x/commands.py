@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from replay.arguments import Json
 from v2x import gateway_commands, kafka_commands, keys_commands
 
 app = typer.Typer(no_args_is_help=True)
@@ -17,7 +18,6 @@ app.add_typer(broker_app, name="broker")
 app.add_typer(keys_commands.keys_app, name="keys")
 app.add_typer(kafka_commands.topics_app, name="topics")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 SharedBus = Annotated[str, typer.Option("--bus", help="kafka://host:port[,host:port]")]
 BrokerFolder = Annotated[Path, typer.Option("--dir", help="Where the broker keeps its settings, logs and data.")]
 
@@ -27,7 +27,7 @@ def import_pcap(source: Annotated[Path, typer.Argument(help="An Ethernet capture
                 drive: Annotated[Path, typer.Argument(help="The drive to make: a folder that does not exist yet.")],
                 as_json: Json = False) -> None:
     """A radio capture: its collective perception messages, unwrapped from GeoNetworking."""
-    from replay.commands import show_info
+    from replay.info import show_info
     from replay.recorder import import_drive
     from v2x.importers import PcapImporter
 
@@ -117,8 +117,8 @@ def record(drive: Annotated[Path, typer.Argument(help="The drive to make: a fold
            from_start: Annotated[bool, typer.Option("--from-start", help="Also what the bus held before.")] = False,
            as_json: Json = False) -> None:
     """Record what comes over a bus into a drive."""
-    from replay.commands import show_info
     from replay.console import say
+    from replay.info import show_info
     from v2x.bus_drive import record_bus
     from v2x.buses import require_shared_bus
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from replay.arguments import Json
+
 if TYPE_CHECKING:
     from v2x.gateway_outlet import Tally
 
 app = typer.Typer(no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 
 
 @app.command()

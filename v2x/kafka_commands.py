@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from replay.arguments import Json
+
 app = typer.Typer(no_args_is_help=True)
 topics_app = typer.Typer(no_args_is_help=True, help="The topics of a Kafka, as a site needs them.")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 SharedBus = Annotated[str, typer.Option("--bus", help="kafka://host:port[,host:port]")]
 
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from replay.arguments import Json
+
 keys_app = typer.Typer(no_args_is_help=True, help="Certificates that sign V2X messages.")
 
 _BEFORE_NS = 3600 * 10**9  # valid from an hour ago: a unit whose clock lags is heard at once
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 
 
 @keys_app.command("make")

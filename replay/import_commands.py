@@ -1,0 +1,45 @@
+"""`roadweave import`: drives of foreign recordings. Heavy libraries are imported where they are used."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from replay.arguments import Json, Overwrite, Target
+
+import_app = typer.Typer(no_args_is_help=True, help="Make a drive from a foreign recording.")
+
+Source = Annotated[Path, typer.Argument(help="The recording: a folder or file.")]
+
+
+@import_app.command("nuscenes")
+def import_nuscenes(source: Source, drive: Target, overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """nuScenes: an mmdet3d info-v2 pickle (or the folder that holds it) with its sensor files."""
+    from replay.importers.nuscenes import NuScenesImporter
+    from replay.info import show_info
+    from replay.recorder import import_drive
+
+    show_info(import_drive(NuScenesImporter(source), drive, overwrite), drive, as_json)
+
+
+@import_app.command("kitti")
+def import_kitti(source: Source, drive: Target, overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """KITTI object detection: a folder with velodyne, calib and, where there are any, label_2 and image_2."""
+    from replay.importers.kitti import KittiImporter
+    from replay.info import show_info
+    from replay.recorder import import_drive
+
+    show_info(import_drive(KittiImporter(source), drive, overwrite), drive, as_json)
+
+
+@import_app.command("dair-v2x")
+def import_dair_v2x(source: Source, drive: Target, apply_offset: Annotated[bool, typer.Option(
+        "--apply-offset", help="Apply the data set's system_error_offset to the roadside pose.")] = False,
+        overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """DAIR-V2X-C: vehicle-side, infrastructure-side and cooperative folders."""
+    from replay.importers.dair_v2x import DairV2xImporter
+    from replay.info import show_info
+    from replay.recorder import import_drive
+
+    show_info(import_drive(DairV2xImporter(source, apply_offset=apply_offset), drive, overwrite), drive, as_json)
