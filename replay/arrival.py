@@ -4,7 +4,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from data_specs.messages import RoadsideMessage
+from data_specs.messages import Message
 from replay.drive import Event
 
 MAX_DELAY_NS = 2_000_000_000  # what looks longer is a sender's clock that is wrong, not a delay
@@ -12,7 +12,7 @@ MAX_DELAY_NS = 2_000_000_000  # what looks longer is a sender's clock that is wr
 
 def arrival_ns(event: Event) -> int:
     """When an event reaches us: a message at its received_ns, at most MAX_DELAY_NS late, all else at its own time."""
-    if isinstance(event.payload, RoadsideMessage):
+    if isinstance(event.payload, Message):
         return min(max(event.payload.header.received_ns, event.time_ns), event.time_ns + MAX_DELAY_NS)
     return event.time_ns
 

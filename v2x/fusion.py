@@ -16,7 +16,7 @@ from itertools import groupby
 import numpy as np
 
 from data_specs.clock import NS_PER_S
-from data_specs.messages import GeoPoint, RoadsideMessage
+from data_specs.messages import GeoPoint, RoadsideMessage, StationMessage
 from data_specs.objects import ObjectList, concatenate
 from data_specs.pose import SE3
 from replay.drive import (
@@ -30,12 +30,15 @@ from replay.drive import (
 )
 from v2x.geodesy import map_from_geo
 from v2x.health import Tally, heard, refused, reports
-from v2x.observation import ROADSIDE, VEHICLE, SourceModel, observe, with_more_common
+from v2x.observation import ROADSIDE, STATION, VEHICLE, SourceModel, observe, with_more_common
 from v2x.tracker import TrackerConfig, TrackerState, objects_of, step
 from v2x.trust import Agreement, learned, offsets_beside
 
 VEHICLE_SOURCE = "vehicle"
 FUSED_SOURCE = "fused"
+STATIONS_SOURCE = "stations"  # of everybody who speaks of themselves
+_STATIONS_PAUSE_NS = 250_000_000  # between lists of tracks, where nobody but stations is heard
+_ANY_HEIGHT_M2 = 1e4  # of a station's altitude: of the ground, above one or another zero
 _PATIENCE_EVENTS = 100  # roadside messages without a word from the vehicle before its clock stops being the measure
 
 
@@ -57,6 +60,7 @@ class FusionConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     vehicle: SourceModel = VEHICLE
     roadside: SourceModel = ROADSIDE
+    station: SourceModel = STATION
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,9 +107,10 @@ def accept(state: FusionState, event: Event, config: FusionConfig) -> tuple[Fusi
     held = _held(event, config)
     if held is None:
         return state, []
-    state = replace(state, since_vehicle=0 if held.source == VEHICLE_SOURCE else state.since_vehicle + 1)
+    if held.source != STATIONS_SOURCE:
+        state = replace(state, since_vehicle=0 if held.source == VEHICLE_SOURCE else state.since_vehicle + 1)
     if state.released_ns is not None and held.time_ns < state.released_ns:
-        state = state if held.source == VEHICLE_SOURCE else refuse(state, held.source)
+        state = state if held.source in (VEHICLE_SOURCE, STATIONS_SOURCE) else refuse(state, held.source)
         return replace(state, late=state.late + 1), []
     if held in state.held:
         return replace(state, repeated=state.repeated + 1), []
@@ -126,7 +131,7 @@ def refuse(state: FusionState, publisher: str) -> FusionState:
     return replace(state, health={**state.health, publisher: refused(state.health.get(publisher, Tally()))})
 
 
-def roadside_in_map(message: RoadsideMessage, origin: GeoPoint) -> ObjectList:
+def roadside_in_map(message: RoadsideMessage | StationMessage, origin: GeoPoint) -> ObjectList:
     """A message's objects in `map`, said to come from its publisher.
 
     The axes at the message's reference position and at the origin are taken as parallel (within 10 km they lean less than
@@ -135,6 +140,19 @@ def roadside_in_map(message: RoadsideMessage, origin: GeoPoint) -> ObjectList:
     position_m = map_from_geo(origin, [message.position])[0]
     objects = message.objects.transformed(SE3("map", message.objects.boxes.frame, np.eye(3), position_m))
     return replace(objects, source=message.header.publisher)
+
+
+def station_in_map(message: StationMessage, origin: GeoPoint) -> ObjectList:
+    """A station in `map`, on its plane since its height cannot be trusted; nobody, where it does not say how it moves.
+
+    What stands still for good, a roadside unit above all, tells of itself without a speed.
+    """
+    station = roadside_in_map(message, origin)
+    center_m, covariance = station.boxes.center_m.copy(), station.covariance.copy()
+    center_m[:, 2] = covariance[:, 2, :] = covariance[:, :, 2] = 0.0
+    covariance[:, 2, 2] = _ANY_HEIGHT_M2
+    placed = replace(station, boxes=replace(station.boxes, center_m=center_m), covariance=covariance)
+    return placed[np.isfinite(station.velocity_mps[:, 0])]
 
 
 def _held(event: Event, config: FusionConfig) -> Held | None:
@@ -148,6 +166,11 @@ def _held(event: Event, config: FusionConfig) -> Held | None:
         header = payload.header
         digest = blake2b(header.raw, digest_size=8).digest()
         return Held(header.generated_ns, 0, header.publisher, header.segment, digest, roadside_in_map(payload, config.origin),
+                    header.received_ns)
+    if event.topic == ROADSIDE_MESSAGES and isinstance(payload, StationMessage):
+        header = payload.header
+        digest = blake2b(header.raw + header.publisher.encode(), digest_size=8).digest()
+        return Held(header.generated_ns, 0, STATIONS_SOURCE, header.segment, digest, station_in_map(payload, config.origin),
                     header.received_ns)
     return None
 
@@ -166,7 +189,7 @@ def _horizon_ns(state: FusionState, config: FusionConfig) -> int | None:
     The vehicle's clock is the measure as long as the vehicle speaks: a unit whose clock runs ahead makes itself wait, not
     everybody else late.
     """
-    latest_ns = state.latest_ns
+    latest_ns = {source: time_ns for source, time_ns in state.latest_ns.items() if source != STATIONS_SOURCE} or state.latest_ns
     if VEHICLE_SOURCE in latest_ns or VEHICLE_SOURCE in config.expected:
         if state.since_vehicle <= _PATIENCE_EVENTS:
             measure_ns = latest_ns.get(VEHICLE_SOURCE)
@@ -202,9 +225,9 @@ def _handle(state: FusionState, group: list[Held], config: FusionConfig) -> tupl
     objects = concatenate([held.objects for held in group], source)
     age_s = (time_ns - objects.measured_ns) / NS_PER_S
     objects = objects[(age_s >= -0.5) & (age_s <= config.oldest_object_s)]
-    is_vehicle = source == VEHICLE_SOURCE
-    state = state if is_vehicle else _tallied(state, group)
-    model = config.vehicle if is_vehicle else config.roadside
+    is_vehicle, is_roadside = source == VEHICLE_SOURCE, source not in (VEHICLE_SOURCE, STATIONS_SOURCE)
+    state = _tallied(state, group) if is_roadside else state
+    model = config.roadside if is_roadside else config.vehicle if is_vehicle else config.station
     seen = observe(objects, time_ns, source, model)
     if model.learns_common:
         offsets_m = offsets_beside(state.tracker, VEHICLE_SOURCE, seen, config.tracker.recent_ns)
@@ -212,10 +235,12 @@ def _handle(state: FusionState, group: list[Held], config: FusionConfig) -> tupl
         state = replace(state, agreement={**state.agreement, source: agreement})
         seen = with_more_common(seen, agreement.common_m)
     tracker = step(state.tracker, seen, config.tracker)
-    events = [] if is_vehicle else [Event(time_ns, ROADSIDE_OBJECTS, objects)]
+    events = [Event(time_ns, ROADSIDE_OBJECTS, objects)] if is_roadside else []
     speaks = is_vehicle or VEHICLE_SOURCE not in state.latest_ns or (
         state.last_vehicle_ns is not None and time_ns - state.last_vehicle_ns > NS_PER_S)
     last_output_ns = state.last_output_ns
+    if source == STATIONS_SOURCE and last_output_ns is not None:
+        speaks = speaks and time_ns - last_output_ns >= _STATIONS_PAUSE_NS
     if speaks:
         events += reports(state.health, last_output_ns, time_ns)
         events.append(Event(time_ns, FUSED_TRACKS, objects_of(tracker, FUSED_SOURCE, config.tracker)))

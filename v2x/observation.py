@@ -41,12 +41,16 @@ class SourceModel:
     trust: float  # how much of its scores counts, 0 to 1: less where the same false object is seen again and again
     score_exponent: float  # below 1 where errors are drawn anew each time, so that to be seen again proves more than one score
     learns_common: bool = False  # whether common_m grows with what is seen of it (v2x/trust.py)
+    sees_others: bool = True  # False: it speaks of itself alone, and its silence says nothing of any track
 
 
 VEHICLE = SourceModel(position_m=0.25, position_per_length=0.04, yaw_rad=0.15, least_m=0.05,
                       common_m=0.05, common_share=0.7, trust=0.6, score_exponent=1.0)
 ROADSIDE = SourceModel(position_m=0.5, position_per_length=0.04, yaw_rad=0.25, least_m=0.15,
                        common_m=0.2, common_share=0.0, trust=1.0, score_exponent=0.5, learns_common=True)
+# A satellite receiver's error lasts for minutes; anybody may say to be anywhere.
+STATION = SourceModel(position_m=2.0, position_per_length=0.0, yaw_rad=0.15, least_m=0.3, common_m=0.7, common_share=0.5,
+                      trust=0.8, score_exponent=1.0, sees_others=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Observation:
     size_lwh_m: Array  # [n, 3]
     size_variance_m2: Array  # [n, 3]
     source_id: Array  # [n] the source's own name for the object; -1 none
+    sees_others: bool = True  # False: tracks that are not in it were not looked for
 
     def __len__(self) -> int:
         return len(self.label)
@@ -86,7 +91,7 @@ def observe(objects: ObjectList, time_ns: int, source: str, model: SourceModel) 
         time_ns, source, model.trust, Estimate(mean, independent, common),
         (time_ns - objects.measured_ns) / 1e9, objects.label.astype(np.intp), objects.score**model.score_exponent,
         objects.existence.astype(np.float64), size_m, np.where(np.isfinite(said_m), sigma_m**2, (0.3 * size_m) ** 2),
-        np.asarray(objects.track_id),
+        np.asarray(objects.track_id), model.sees_others,
     )
 
 

@@ -180,7 +180,7 @@ def _associate(tracks: Tracks, seen: Observation, source: int, config: TrackerCo
 def _fused(tracks: Tracks, seen: Observation, pairs: Array, source: int, config: TrackerConfig) -> Tracks:
     """The tracks after the matched detections entered them and the missed ones were counted."""
     rows, found = pairs.T
-    missed = np.setdiff1d(np.arange(len(tracks)), rows)
+    missed = np.setdiff1d(np.arange(len(tracks)), rows) if seen.sees_others else rows[:0]
     estimate = Estimate(tracks.estimate.mean.copy(), tracks.estimate.independent.copy(), tracks.estimate.common.copy())
     if len(rows):
         after = update(tracks.estimate[rows], seen.estimate[found], transition(-seen.age_s[found]))

@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from data_specs.boxes import Boxes3D
-from data_specs.messages import GeoPoint, Header, RoadsideMessage
+from data_specs.messages import GeoPoint, Header, RoadsideMessage, StationMessage
 from data_specs.objects import ObjectClass, ObjectList
 from data_specs.pose import SE3
 from data_specs.site import Crossing, Rsu, Site
 from replay.drive import ROADSIDE_MESSAGES, VEHICLE_OBJECTS, DriveInfo, Event, TopicInfo
+from v2x.geodesy import geo_from_map
 
 ORIGIN = GeoPoint(48.0, 11.0, 500.0)
 START_NS = 1_700_000_000_000_000_000
@@ -43,6 +45,19 @@ def roadside_event(name: str, time_ns: int, xy_m: Sequence[Sequence[float]], *, 
     header = Header(name, "test", time_ns, time_ns + 80_000_000, segment, 1, raw)
     objects = objects_at("reference", name, time_ns, xy_m, **given)
     return Event(time_ns, ROADSIDE_MESSAGES, RoadsideMessage(header, 1, ORIGIN, objects, (), ()))
+
+
+def station_event(station_id: int, time_ns: int, xy_m: Sequence[float], velocity_mps: Sequence[float] | None) -> Event:
+    """A station's word of itself, at its reference position; without a velocity, as of a roadside unit."""
+    raw = f"station {station_id} {time_ns}".encode()
+    name = f"station-{station_id}"
+    header = Header(name, "test", time_ns, time_ns + 30_000_000, 0, 1, raw)
+    place = geo_from_map(ORIGIN, np.array([[*xy_m, 0.0]]))[0]
+    objects = objects_at("reference", name, time_ns, [[0.0, 0.0]], sigma_m=0.8, track_id=[station_id],
+                         velocity_mps=None if velocity_mps is None else np.array([velocity_mps]))
+    if velocity_mps is not None:
+        objects = replace(objects, boxes=replace(objects.boxes, yaw_rad=np.arctan2(velocity_mps[1:], velocity_mps[:1])))
+    return Event(time_ns, ROADSIDE_MESSAGES, StationMessage(header, station_id, place, objects))
 
 
 def info(units: Sequence[str] = ("rsu-1", "rsu-2")) -> DriveInfo:

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_specs import arrow
-from data_specs.messages import RoadsideMessage
+from data_specs.messages import RoadsideMessage, StationMessage
 from data_specs.pose import SE3
 from replay.drive import FUSED_TRACKS, ROADSIDE_MESSAGES, ROADSIDE_OBJECTS, RSU_HEALTH, TopicInfo
-from tests.v2x.scene import ORIGIN, START_NS, TICK_NS, crossing_events, info, roadside_event, vehicle_event
+from tests.v2x.scene import ORIGIN, START_NS, TICK_NS, crossing_events, info, roadside_event, station_event, vehicle_event
+from v2x.codecs import decode, encode
 from v2x.fusion import FusionConfig, FusionState, accept, config_for, finish, fuse_all, roadside_in_map
 from v2x.geodesy import geo_from_map
 
@@ -137,3 +138,88 @@ def test_a_badly_registered_unit_adds_no_second_object():
 def test_nothing_in_nothing_out():
     assert fuse_all([], FusionConfig(ORIGIN)) == []
     assert finish(FusionState.start(), STRICT)[1] == []
+
+
+SPEAKER_M, SPEAKER_MPS = np.array([30.0, -20.0]), np.array([0.0, 5.0])
+
+
+def spoken(every_ticks=2, ticks=30):
+    """A car that no sensor sees and that tells where it is, 40 ms after every other of the vehicle's moments."""
+    times_ns = [START_NS + tick * TICK_NS + 40_000_000 for tick in range(0, ticks, every_ticks)]
+    return [station_event(77, time_ns, SPEAKER_M + SPEAKER_MPS * ((time_ns - START_NS) / 1e9), SPEAKER_MPS)
+            for time_ns in times_ns]
+
+
+def in_time(events):
+    return sorted(events, key=lambda event: event.time_ns)
+
+
+def last_tracks(events, config=STRICT):
+    return [event for event in fuse_all(in_time(events), config) if event.topic == FUSED_TRACKS][-1].payload
+
+
+def test_a_car_that_nobody_sees_is_tracked_by_what_it_says_of_itself():
+    tracks = last_tracks([*EVENTS, *spoken()])
+    there_m = SPEAKER_M + SPEAKER_MPS * 2.9
+    away_m = np.linalg.norm(tracks.boxes.center_m[:, :2] - there_m, axis=1)
+    assert len(tracks) == 4 and away_m.min() < 0.5
+    assert np.allclose(tracks.velocity_mps[away_m.argmin()], SPEAKER_MPS, atol=0.5)
+
+
+def test_a_station_that_a_sensor_sees_too_stays_one_track():
+    start_m, velocity_mps = np.array([0.0, 0.0]), np.array([8.0, 0.0])
+    words = [station_event(5, event.time_ns, start_m + velocity_mps * ((event.time_ns - START_NS) / 1e9) + [0.6, -0.5],
+                           velocity_mps) for event in EVENTS if publisher_of(event) == "rsu-1"]
+    assert len(last_tracks([*EVENTS, *words])) == 3
+
+
+def test_a_stations_word_takes_nothing_from_tracks_that_it_does_not_speak_of():
+    before, after = last_tracks(EVENTS), last_tracks([*EVENTS, *spoken()])
+    near = [np.linalg.norm(after.boxes.center_m - place, axis=1).argmin() for place in before.boxes.center_m]
+    assert np.allclose(after.existence[near], before.existence, atol=1e-3)
+    assert np.allclose(after.score[near], before.score, atol=1e-6)
+
+
+def test_a_station_that_does_not_say_how_it_moves_is_no_road_user():
+    furniture = [station_event(15, START_NS + tick * TICK_NS, [10.0, 10.0], None) for tick in range(30)]
+    assert len(last_tracks([*EVENTS, *furniture])) == 3
+
+
+def test_stations_are_not_waited_for_and_are_no_roadside_units():
+    alone, heard = FusionState.start(), FusionState.start()
+    alone_out, heard_out, health = [], [], []
+    for event in in_time([*EVENTS, *spoken(every_ticks=7)]):
+        heard, new = accept(heard, event, EAGER)
+        heard_out += [made.time_ns for made in new if made.topic == FUSED_TRACKS]
+        health += [made.payload.rsu for made in new if made.topic == RSU_HEALTH]
+        if not isinstance(event.payload, StationMessage):
+            alone, new = accept(alone, event, EAGER)
+            alone_out += [made.time_ns for made in new if made.topic == FUSED_TRACKS]
+    assert heard_out == alone_out and set(health) == {"rsu-1", "rsu-2"}
+
+
+def test_where_only_stations_speak_tracks_come_a_few_times_a_second():
+    config = replace(STRICT, expected=())
+    words = [station_event(5, START_NS + i * TICK_NS // 5, [0.16 * i, 0.0], [8.0, 0.0]) for i in range(100)]
+    fused = [event for event in fuse_all(words, config) if event.topic == FUSED_TRACKS]
+    assert 7 <= len(fused) <= 9 and all(len(event.payload) == 1 for event in fused)
+
+
+@settings(max_examples=8)
+@given(st.lists(st.integers(0, STRICT.lateness_ns // 2), min_size=len(EVENTS) + 15, max_size=len(EVENTS) + 15))
+def test_any_arrival_of_stations_words_gives_the_same_tracks(delays_ns):
+    events = [*EVENTS, *spoken()]
+    arrival = sorted(zip(events, delays_ns), key=lambda row: row[0].time_ns + row[1])
+    assert tracks_of(fuse_all([event for event, _ in arrival], STRICT)) == tracks_of(fuse_all(in_time(events), STRICT))
+
+
+@pytest.mark.parametrize("wire_format", ["etsi-cam-1.4.1", "sae-bsm"])
+def test_the_octets_of_a_standard_carry_a_hidden_car_into_the_tracks(wire_format):
+    heard = []
+    for event in spoken():
+        sent = event.payload
+        octets = encode(sent, wire_format)
+        heard.append(replace(event, payload=decode(octets, wire_format, publisher="station-77",
+                                                   received_ns=sent.header.received_ns)))
+    tracks = last_tracks([*EVENTS, *heard])
+    assert np.linalg.norm(tracks.boxes.center_m[:, :2] - (SPEAKER_M + SPEAKER_MPS * 2.9), axis=1).min() < 0.5
