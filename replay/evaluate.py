@@ -1,7 +1,6 @@
 """Scores a drive by one of the protocols, and writes its detections for other people's evaluators."""
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from data_specs.results import RunResult
 from replay.drive import Drive
 
 if TYPE_CHECKING:
-    from replay.results_folder import Shard
+    from replay.results_folder import DriveResult
 
 PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative")
 MOST_COLUMNS = 16  # of a table that people read
@@ -53,26 +52,10 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
     raise UnknownFormat("protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
 
 
-def evaluate_into(paths: Sequence[Path], protocol: str, out: Path, shard: Shard | None = None) -> list[str]:
-    """Score every drive, or those of one shard, each into a file of its own; returns their ids. Several shards may share `out`.
-
-    InputError where there are results already, or two drives have one id.
-    """
-    from replay.results_folder import require_new, write_shard
-
-    if shard is None:
-        require_new(out)
-    out.mkdir(parents=True, exist_ok=True)
-    chosen = sorted(paths) if shard is None else shard.of(sorted(paths))
-    done = [_evaluate_one(path, protocol, out) for path in chosen]
-    if shard is not None:
-        write_shard(out, shard, done)
-    return done
-
-
-def _evaluate_one(path: Path, protocol: str, out: Path) -> str:
+def drive_result(path: Path, protocol: str, name: str | None = None) -> DriveResult:
+    """A drive's scores and, for protocol nuscenes, what became of its boxes; `name` is the path to tell, if it is another."""
     from replay.recorded import open_drive
-    from replay.results_folder import DriveResult, write_result
+    from replay.results_folder import DriveResult
 
     drive = open_drive(path)
     outcomes = None
@@ -81,8 +64,7 @@ def _evaluate_one(path: Path, protocol: str, out: Path) -> str:
         from replay.metrics.outcomes import outcomes_of
 
         outcomes = outcomes_of(drive)
-    write_result(out, DriveResult(drive.info.drive_id, str(path), result, outcomes))
-    return drive.info.drive_id
+    return DriveResult(drive.info.drive_id, name or str(path), result, outcomes)
 
 
 Table = tuple[list[str], list[list[Any]]]  # columns, rows

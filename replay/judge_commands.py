@@ -16,13 +16,15 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
              protocol: Annotated[str, typer.Option(help="nuscenes, tracking, kitti or cooperative")] = "nuscenes",
              out: Annotated[Path | None, typer.Option(help="Folder to keep each drive's results in, for the gate.")] = None,
              shard: Annotated[str | None, typer.Option(help="i/n: score only every n-th drive, from the i-th on.")] = None,
+             workers: Annotated[int, typer.Option(min=1, help="How many processes score drives, with --out.")] = 1,
+             engine: Annotated[str, typer.Option(help="processes, or ray: RAY_ADDRESS' cluster or a local one.")] = "processes",
              write_results: Annotated[Path | None, typer.Option(
                  help="Also write the detections for other evaluators: KITTI txt files, or nuScenes JSON.")] = None,
              as_json: Json = False) -> None:
     """Score drives' detections and tracks against their truth: one at once, or many into a folder of results."""
     from replay.console import print_json, print_table
     from replay.evaluate import evaluate as evaluated
-    from replay.evaluate import evaluate_into, score_tables
+    from replay.evaluate import score_tables
     from replay.recorded import open_drive
 
     if out is not None:
@@ -30,9 +32,14 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
             raise typer.BadParameter("results for other evaluators are written of one drive, without --out",
                                      param_hint="--write-results")
         from replay.results_folder import Shard
+        from replay.score_many import evaluate_into
 
-        done = evaluate_into(drives, protocol, out, Shard.parse(shard) if shard else None)
-        print_json({"out": str(out), "drives": done}) if as_json else print_table(f"{out}", ["drive"], [[one] for one in done])
+        done = evaluate_into(drives, protocol, out, Shard.parse(shard) if shard else None, workers, engine)
+        if as_json:
+            print_json({"out": str(out), "drives": done.drives, "failed": dict(done.failed)})
+        else:
+            print_table(f"{out}", ["drive"], [[one] for one in done.drives])
+        done.require_all()
         return
     if len(drives) > 1 or shard:
         raise typer.BadParameter("several drives, or a shard of them, go into a folder", param_hint="--out")

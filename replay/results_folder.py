@@ -58,10 +58,15 @@ class Shard:
 
 def write_result(folder: Path, result: DriveResult) -> None:
     """Write one drive's file in one step; InputError if the folder has one of that drive."""
-    path = folder / f"{quote(result.drive_id, safe='')}{ENDING}"
+    write_bytes(folder, result.drive_id, to_bytes(result))
+
+
+def write_bytes(folder: Path, drive_id: str, data: bytes) -> None:
+    """Write what `to_bytes` made of a drive's results in one step; InputError if the folder has a file of that drive."""
+    path = folder / f"{quote(drive_id, safe='')}{ENDING}"
     if path.exists():
         raise InputError(path, "there already", "each drive once, with an id of its own")
-    put_file(path, _to_bytes(result))
+    put_file(path, data)
 
 
 def write_shard(folder: Path, shard: Shard, drives: Sequence[str]) -> None:
@@ -83,7 +88,7 @@ def read_results(source: Path) -> list[DriveResult]:
 
 def write_baseline(path: Path, results: Iterable[DriveResult]) -> None:
     """Put results into one file, in one step."""
-    drives = [base64.b64encode(_to_bytes(one)).decode() for one in results]
+    drives = [base64.b64encode(to_bytes(one)).decode() for one in results]
     content = {"format": BASELINE_FORMAT, "format_version": VERSION, "drives": drives}
     put_file(path, (json.dumps(content, indent=0) + "\n").encode())
 
@@ -147,7 +152,8 @@ def _read_baseline(path: Path) -> list[DriveResult]:
     return [_from_bytes(data, path) for data in packed]
 
 
-def _to_bytes(result: DriveResult) -> bytes:
+def to_bytes(result: DriveResult) -> bytes:
+    """A drive's file: the same octets for the same results."""
     head = {"format": FORMAT, "format_version": VERSION, "drive_id": result.drive_id, "path": result.path,
             "boxes": result.outcomes is not None, **result.result.to_json()}
     batch = to_batch([result.outcomes] if result.outcomes is not None else [], Outcomes)
