@@ -10,7 +10,7 @@ import os
 import threading
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -179,6 +179,13 @@ class JournalTopic:
             time_ns = int(self.times_ns[row])
             yield time_ns, int(self._sequences[row]), Event(time_ns, self.topic, payload)
 
+    def columns(self, fields: Sequence[str] | None = None) -> pa.Table:
+        """`time_ns` and the records' fields (None = all) as columns, by time."""
+        schema = schema_of(KINDS[self.kind])
+        batches = [pa.ipc.read_record_batch(record.as_buffer(), schema) for record in self._records]
+        table = pa.Table.from_batches(batches, schema)
+        return table.select(list(fields or schema.names)).add_column(0, "time_ns", pa.array(self.times_ns))
+
 
 class ParquetTopic:
     """One topic of a closed drive; a seek decodes one row group."""
@@ -232,6 +239,18 @@ class ParquetTopic:
                 payloads = self._records(records.slice(first, last - first), group)
                 for time_ns, sequence, payload in zip(times_ns[first:last], sequences[first:last], payloads):
                     yield time_ns, sequence, Event(time_ns, self.topic, payload)
+
+    def columns(self, fields: Sequence[str] | None = None) -> pa.Table:
+        """`time_ns` and the records' fields (None = all) as columns, by time; what is not asked for is not read."""
+        names = list(fields or schema_of(KINDS[self.kind]).names)
+        try:
+            with self._lock:
+                table = self._file.read(columns=["time_ns", *(f"record.{name}" for name in names)], use_threads=False)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InputError(self.path, _first_line(error), f"columns {', '.join(names)}") from error
+        records = pa.Table.from_batches([pa.RecordBatch.from_struct_array(chunk) for chunk in table["record"].chunks],
+                                        pa.schema(list(table.schema.field("record").type)))
+        return records.select(names).add_column(0, "time_ns", table["time_ns"].combine_chunks())
 
     def _group(self, group: int) -> tuple[list[int], list[int], pa.RecordBatch]:
         """Times, sequence numbers and records of a row group; the last one read is kept."""

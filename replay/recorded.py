@@ -67,6 +67,19 @@ class RecordedDrive:
             self._times[topic] = np.sort(np.concatenate(spans))
         return self._times[topic]
 
+    def columns(self, topic: str, kind: str, fields: Sequence[str] | None = None) -> Any:
+        """A topic's records of one kind as an Arrow table: `time_ns` and the fields asked for (None = all), by time.
+
+        No record is built, and of a closed drive no other column is read: this is how whole drives are searched and plotted.
+        SpecError if the drive has no such topic, or only samples of sensors.
+        """
+        import pyarrow as pa
+
+        tables = [part.columns(fields) for part in self._parts(topic) if getattr(part, "kind", "Sample") == kind]  # type: ignore
+        if not tables:
+            raise SpecError(f"{self.path}: {topic} has no records of kind {kind}, expected one of its own kinds")
+        return pa.concat_tables(tables)
+
     def nearest(self, topic: str, time_ns: int) -> Event:
         """The event of a topic nearest in time, the earlier one of two; SpecError if the drive has no such topic."""
         from bisect import bisect_left
