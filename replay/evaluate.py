@@ -11,7 +11,7 @@ from replay.drive import Drive
 if TYPE_CHECKING:
     from replay.results_folder import DriveResult
 
-PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative")
+PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative", "messages")
 MOST_COLUMNS = 16  # of a table that people read
 
 
@@ -42,13 +42,17 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
         if write_results is not None:
             write_kitti_results(drive, write_results)
         return evaluate_kitti(drive)
+    if protocol in PROTOCOLS and write_results is not None:
+        raise InputError(write_results, f"result files of protocol {protocol!r}", "protocol nuscenes, tracking or kitti: "
+                         f"there is no common format for {protocol} results")
     if protocol == "cooperative":
         from replay.metrics.cooperative import evaluate_cooperative
 
-        if write_results is not None:
-            raise InputError(write_results, "result files of protocol 'cooperative'", "protocol nuscenes, tracking or kitti: "
-                             "there is no common format for cooperative results")
         return evaluate_cooperative(drive)
+    if protocol == "messages":
+        from replay.metrics.message_age import evaluate_messages
+
+        return evaluate_messages(drive)
     raise UnknownFormat("protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
 
 
