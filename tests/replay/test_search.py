@@ -140,8 +140,8 @@ def test_an_unclosed_drive_has_the_same_tables(tmp_path, drive):
         recorder.write(event)
     recorder.flush()
     killed, closed = flat_tables(open_drive(tmp_path / "killed")), flat_tables(open_drive(drive))
-    assert killed["objects"].num_rows and all(killed[name].equals(closed[name]) or name == "objects" for name in closed)
-    assert killed["objects"].select(["time_ns", "class", "gap_m"]).equals(closed["objects"].select(["time_ns", "class", "gap_m"]))
+    assert killed["objects"].num_rows
+    assert all(repr(killed[name].to_pydict()) == repr(closed[name].to_pydict()) for name in closed)  # NaN equals no NaN
     recorder.close()
 
 
