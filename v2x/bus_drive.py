@@ -11,19 +11,18 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from data_specs.errors import BusError, InputError
 from data_specs.site import Site, read_site
 from replay.bus import Bus, BusRecord
-from replay.console import progress, say
+from replay.console import say
 from replay.drive import DriveInfo, Event
 from replay.manifest import info_from_dict, info_to_dict
-from replay.player import Played, Player
-from replay.recorded import open_drive
 from replay.recorder import Recorder, make_way
 from v2x.buses import open_bus
 from v2x.known import WORKERS_TOPICS, Known, output_id
@@ -33,10 +32,18 @@ from v2x.topics import DRIVE_INFO
 _LISTEN_S = 0.5  # the longest a recorder waits before it looks at the clock
 
 
+class Publisher(Protocol):
+    """As much of a bus as publishing needs."""
+
+    def publish(self, topic: str, value: bytes, *, key: str, time_ns: int, headers: Mapping[str, bytes] | None = None) -> None:
+        """Hand a record over; may buffer. BusError when it is refused."""
+        ...
+
+
 class BusSink:
     """A Sink that publishes the events of a drive, counted by topic; its description goes first."""
 
-    def __init__(self, bus: Bus, info: DriveInfo) -> None:
+    def __init__(self, bus: Publisher, info: DriveInfo) -> None:
         self._bus, self._info = bus, info
         self.counts: Counter[str] = Counter()
         bus.publish(DRIVE_INFO, json.dumps(info_to_dict(info)).encode(), key=info.drive_id, time_ns=info.start_ns)
@@ -47,38 +54,6 @@ class BusSink:
         record = to_bus_record(event, key, origin_of(self._info, key))
         self._bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
         self.counts[event.topic] += 1
-
-
-def replay_drive(path: Path, url: str, speed: float, loop: bool, from_s: float, to_s: float | None,
-                 topics: Sequence[str]) -> tuple[Played, dict[str, int]]:
-    """Play the drive at `path` onto the bus at `url`: what came of it, and how many records of each topic were published.
-
-    `from_s` and `to_s` count from the drive's start. Ctrl-C ends playing as the drive's end does.
-    """
-    drive = open_drive(path)
-    names = travelling(drive.info, topics)
-    start_ns = drive.info.start_ns + round(from_s * 1e9)
-    end_ns = None if to_s is None else drive.info.start_ns + round(to_s * 1e9)
-    if start_ns > drive.info.end_ns or (end_ns is not None and end_ns <= start_ns):
-        raise InputError("--from, --to", f"{from_s} to {'the end' if to_s is None else to_s} s",
-                         f"a stretch of the {drive.info.duration_s:.1f} s of {path}")
-    bus = open_bus(url)
-    try:
-        sink = BusSink(bus, drive.info)
-        bar = iter(progress(range(sum(drive.info.topics[name].count for name in names)), f"playing {path.name}"))
-
-        def take(event: Event) -> None:
-            sink.write(event)
-            next(bar, None)
-
-        player = Player(drive, take, speed=speed, start_ns=start_ns, end_ns=end_ns, topics=names, loop=loop,
-                        arrivals=True)
-        with on_interrupt(player.stop):
-            played = player.play()
-        bus.flush()
-    finally:
-        bus.close()
-    return played, dict(sink.counts)
 
 
 def record_bus(path: Path, url: str, seconds: float | None, site: Path | None, from_start: bool) -> tuple[DriveInfo, int, str]:

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from replay.arguments import Json
-from v2x import gateway_commands, kafka_commands, keys_commands
+from v2x import gateway_commands, kafka_commands, keys_commands, replay_commands
 
 app = typer.Typer(no_args_is_help=True)
 app.registered_commands += gateway_commands.app.registered_commands
 app.registered_commands += kafka_commands.app.registered_commands
+app.registered_commands += replay_commands.app.registered_commands
 import_app = typer.Typer(no_args_is_help=True)
 broker_app = typer.Typer(no_args_is_help=True, help="A development Kafka on loopback.")
 app.add_typer(broker_app, name="broker")
@@ -88,29 +89,6 @@ def fuse(drive: Annotated[Path, typer.Argument(help="A drive: a folder with a dr
 
 
 @app.command()
-def replay(drive: Annotated[Path, typer.Argument(help="A drive: a folder with a drive.json.")], bus: SharedBus,
-           speed: Annotated[str, typer.Option(help="A factor, or max: as fast as the bus takes it.")] = "1.0",
-           loop: Annotated[bool, typer.Option("--loop", help="Start over at the end; times go on.")] = False,
-           from_s: Annotated[float, typer.Option("--from", min=0.0, help="Seconds into the drive.")] = 0.0,
-           to_s: Annotated[float | None, typer.Option("--to", min=0.0, help="Seconds into the drive; else its end.")] = None,
-           topics: Annotated[str, typer.Option(help="Which topics, comma-separated; not given: all that travel.")] = "",
-           as_json: Json = False) -> None:
-    """Publish a drive on a bus as it happened: objects, messages, poses and truth at their own times."""
-    from replay.console import print_json, print_table
-    from v2x.bus_drive import replay_drive
-    from v2x.buses import require_shared_bus
-
-    require_shared_bus(bus, "replay")
-    names = [name.strip() for name in topics.split(",") if name.strip()]
-    played, counts = replay_drive(drive, bus, parse_speed(speed), loop, from_s, to_s, names)
-    if as_json:
-        print_json({"events": played.events, "laps": played.laps, "worst_lag_ms": played.worst_lag_ns / 1e6, "topics": counts})
-        return
-    print_table(f"{drive} on {bus}", ["topic", "published"], sorted(counts.items()),
-                [f"{played.laps} laps, the latest event {played.worst_lag_ns / 1e6:.1f} ms behind its time"])
-
-
-@app.command()
 def record(drive: Annotated[Path, typer.Argument(help="The drive to make: a folder that does not exist yet.")], bus: SharedBus,
            seconds: Annotated[float | None, typer.Option(min=0.1, help="How long; not given: until Ctrl-C.")] = None,
            site: Annotated[Path | None, typer.Option(help="A site file, where nobody sends a drive's description.")] = None,
@@ -178,14 +156,3 @@ def broker_status(folder: BrokerFolder = Path(".kafka"), as_json: Json = False) 
                     [(node.id, node.port, pid or "stopped", node.log) for node, pid in pids.items()])
     if not any(pids.values()):
         raise typer.Exit(1)
-
-
-def parse_speed(text: str) -> float:
-    """A positive factor, or infinity for "max"; a usage error for anything else."""
-    try:
-        speed = float("inf") if text == "max" else float(text)
-    except ValueError:
-        speed = 0.0
-    if not speed > 0.0:
-        raise typer.BadParameter(f"{text!r}, expected a positive factor or max", param_hint="--speed")
-    return speed
