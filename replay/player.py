@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -73,17 +73,19 @@ class Played:
 class Player:
     """Plays the events of a drive with start_ns <= time < end_ns into `take`, one call an event, from one thread."""
 
-    def __init__(self, drive: Drive, take: Callable[[Event], None], *, speed: float = 1.0, start_ns: int | None = None,
+    def __init__(self, drive: Drive, take: Callable[[Any], None], *, speed: float = 1.0, start_ns: int | None = None,
                  end_ns: int | None = None, topics: Sequence[str] | None = None, loop: bool = False,
-                 arrivals: bool = False, faults: FaultInjector | None = None, read_ahead: int = READ_AHEAD,
-                 clock: Clock | None = None) -> None:
+                 arrivals: bool = False, faults: FaultInjector | None = None, prepare: Callable[[Event], Any] | None = None,
+                 read_ahead: int = READ_AHEAD, clock: Clock | None = None) -> None:
         """With `arrivals` an event is due when it reached us (replay/arrival.py), not when it was measured.
 
-        `faults` befall events on their way, before they are due. `read_ahead` is how many events are held ready.
+        `faults` befall events on their way, before they are due. `prepare` does what can be done of an event before it is due,
+        in the thread that reads ahead, and `take` gets what it returned. `read_ahead` is how many events are held ready.
         """
         info = drive.info
         self._drive, self._take, self._topics, self._loop, self._arrivals = drive, take, topics, loop, arrivals
-        self._faults, self._read_ahead, self._clock = faults, read_ahead, clock or WallClock()
+        self._faults, self._prepare, self._read_ahead = faults, prepare, read_ahead
+        self._clock = clock or WallClock()
         self._start_ns = info.start_ns if start_ns is None else start_ns
         self._end_ns = info.end_ns + 1 if end_ns is None else end_ns
         self._changed = threading.Condition()
@@ -181,14 +183,14 @@ class Player:
 
     def _play_from(self, at_ns: int) -> int | None:
         """Play up to the end, a seek or a stop; where to go on, or None."""
-        reader = _ReadAhead(self._due(at_ns), self._read_ahead)
+        reader = _ReadAhead(self._ready(at_ns, self._shift_ns), self._read_ahead)
         played = due_ns = 0
         try:
-            for due_ns, event in reader:
+            for due_ns, time_ns, ready in reader:
                 if not self._turn_comes(due_ns + self._shift_ns, at_ns + self._shift_ns):
                     return self._sought()
-                self._last_ns = event.time_ns
-                self._take(shifted(event, self._shift_ns))
+                self._last_ns = time_ns
+                self._take(ready)
                 played += 1
         finally:
             reader.close()
@@ -198,11 +200,13 @@ class Player:
         self._shift_ns += max(self._end_ns - 1, due_ns) - self._start_ns + LAP_GAP_NS  # what was late belongs to its own lap
         return self._start_ns
 
-    def _due(self, at_ns: int) -> Iterator[tuple[int, Event]]:
-        """(when due, event) of one lap from a time on, in the order in which they are let out."""
+    def _ready(self, at_ns: int, shift_ns: int) -> Iterator[_Ready]:
+        """What one lap lets out from a time on, in order."""
         events = _forwards(self._drive.events(at_ns, self._end_ns, self._topics), self._drive.info.drive_id)
         due = by_arrival(events) if self._arrivals else ((event.time_ns, event) for event in events)
-        return due if self._faults is None else self._faults.strike(due, self._laps)
+        for due_ns, event in due if self._faults is None else self._faults.strike(due, self._laps):
+            moved = shifted(event, shift_ns)
+            yield _Ready(due_ns, event.time_ns, moved if self._prepare is None else self._prepare(moved))
 
     def _turn_comes(self, due_ns: int, began_ns: int) -> bool:
         """Wait until it is `due_ns` by the time that is played; False where a seek or a stop comes first."""
@@ -264,16 +268,24 @@ class Player:
         self._anchored_ns = now_ns
 
 
-class _ReadAhead:
-    """Reads (when due, event) in a thread of its own, a few ahead; iterating gives them, or raises what reading raised."""
+class _Ready(NamedTuple):
+    """What is let out next. Times are those of the drive, without what later laps add."""
 
-    def __init__(self, events: Iterator[tuple[int, Event]], most: int) -> None:
-        self._queue: queue.Queue[tuple[int, Event] | BaseException | None] = queue.Queue(most)
+    due_ns: int
+    time_ns: int  # of the event
+    content: Any  # the event, or what was prepared of it
+
+
+class _ReadAhead:
+    """Reads in a thread of its own, a few ahead; iterating gives what was read, or raises what reading raised."""
+
+    def __init__(self, events: Iterator[_Ready], most: int) -> None:
+        self._queue: queue.Queue[_Ready | BaseException | None] = queue.Queue(most)
         self._closed = False
         self._thread = threading.Thread(target=self._read, args=(events,), name="read-ahead", daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[tuple[int, Event]]:
+    def __iter__(self) -> Iterator[_Ready]:
         while True:
             item = self._queue.get()
             if item is None:
@@ -292,7 +304,7 @@ class _ReadAhead:
                 continue
         self._thread.join()
 
-    def _read(self, events: Iterator[tuple[int, Event]]) -> None:
+    def _read(self, events: Iterator[_Ready]) -> None:
         try:
             for event in events:
                 self._queue.put(event)

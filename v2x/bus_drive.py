@@ -50,10 +50,17 @@ class BusSink:
 
     def write(self, event: Event) -> None:
         """Publish an event; SpecError for a topic that does not travel, BusError when the bus is gone."""
+        self.publish(self.record(event))
+
+    def record(self, event: Event) -> BusRecord:
+        """The record of an event, not published yet; SpecError for a topic that does not travel."""
         key = bus_key(self._info, event)
-        record = to_bus_record(event, key, origin_of(self._info, key))
+        return to_bus_record(event, key, origin_of(self._info, key))
+
+    def publish(self, record: BusRecord) -> None:
+        """Publish a record; BusError when the bus is gone."""
         self._bus.publish(record.topic, record.value, key=record.key, time_ns=record.time_ns, headers=record.headers)
-        self.counts[event.topic] += 1
+        self.counts[record.topic] += 1
 
 
 def record_bus(path: Path, url: str, seconds: float | None, site: Path | None, from_start: bool) -> tuple[DriveInfo, int, str]:

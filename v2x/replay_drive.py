@@ -18,6 +18,7 @@ from data_specs.clock import NS_PER_S
 from data_specs.errors import InputError
 from data_specs.messages import Message
 from replay.arrival import MAX_DELAY_NS
+from replay.bus import BusRecord
 from replay.drive import Drive, Event
 from replay.player import Played, Player
 from replay.player_control import Control, control_socket
@@ -118,13 +119,13 @@ def play_onto(target: Publisher, drive: Drive, stretch: Stretch,
     hashed, wrong_clocks = Hashed(target), Counter[str]()
     sink = BusSink(hashed, drive.info)
 
-    def take(event: Event) -> None:
-        sink.write(event)
+    def prepare(event: Event) -> BusRecord:
         if isinstance(event.payload, Message) and not 0 <= event.payload.header.received_ns - event.time_ns <= MAX_DELAY_NS:
             wrong_clocks[event.payload.header.publisher] += 1
+        return sink.record(event)
 
-    player = Player(drive, take, speed=stretch.speed, start_ns=start_ns, end_ns=end_ns, topics=names, loop=stretch.loop,
-                    arrivals=True, faults=faults, read_ahead=READ_AHEAD)
+    player = Player(drive, sink.publish, speed=stretch.speed, start_ns=start_ns, end_ns=end_ns, topics=names, loop=stretch.loop,
+                    arrivals=True, faults=faults, prepare=prepare, read_ahead=READ_AHEAD)
     if stretch.step:
         player.pause()
     with prompt_threads(), steered(player):
