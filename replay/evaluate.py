@@ -1,6 +1,7 @@
 """Scores a drive by one of the protocols, and writes its detections for other people's evaluators."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +63,28 @@ def drive_result(path: Path, protocol: str, name: str | None = None) -> DriveRes
     from replay.results_folder import DriveResult
 
     drive = open_drive(path)
-    outcomes = None
+    outcomes, conditions = None, {}
     result = evaluate(drive, protocol)
     if protocol == "nuscenes":
         from replay.metrics.outcomes import outcomes_of
+        from replay.metrics.slices import conditions_of
 
-        outcomes = outcomes_of(drive)
-    return DriveResult(drive.info.drive_id, name or str(path), result, outcomes)
+        outcomes, conditions = outcomes_of(drive), conditions_of(drive.info)
+    return DriveResult(drive.info.drive_id, name or str(path), result, outcomes, conditions)
+
+
+def sliced(results: Sequence[DriveResult]) -> RunResult:
+    """The scores of every slice over drives together; InputError for a protocol that keeps no boxes to slice."""
+    import numpy as np
+
+    from replay.metrics.drawn_scores import drawn_scores
+
+    outcomes = [one.outcomes for one in results if one.outcomes is not None]
+    if len(outcomes) < len(results) or not results:
+        got = f"protocol {results[0].result.protocol}" if results else "no results"
+        raise InputError("--slices", got, "results of protocol nuscenes, which keeps every box")
+    found = drawn_scores(outcomes, np.zeros((0, len(outcomes)), np.int64), [one.conditions for one in results])
+    return RunResult("nuscenes", tuple(one.drive_id for one in results), found.scores)
 
 
 Table = tuple[list[str], list[list[Any]]]  # columns, rows

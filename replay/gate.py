@@ -2,7 +2,8 @@
 
 A drop is how much worse a score became (errors rise, everything else falls). Drives are drawn with replacement, the same for both
 runs; a score is made anew from each draw. Where boxes are kept (protocol nuscenes) that is the score over the drawn drives
-together; for other protocols it is the mean of the drives' scores, weighted by what stands behind each.
+together; for other protocols it is the mean of the drives' scores, weighted by what stands behind each. A score's interval is
+that of as many drives as have truths behind it.
 - fail: the drop is larger than allowed, and significant at 5 % (the gated scores, and apart from them the slices, after Holm).
 - pass: the whole interval of the drop is within what is allowed; or, unless strict, the drop itself is.
 - unclear: anything else: too few drives or truths to say.
@@ -20,7 +21,7 @@ from data_specs.errors import InputError
 from data_specs.results import Score
 from replay.gate_statistics import expanded_interval, holm, p_value
 from replay.metrics.bootstrap import ROUNDS, drive_draws
-from replay.metrics.outcomes import drawn_scores
+from replay.metrics.drawn_scores import Drawn, drawn_scores
 from replay.results_folder import DriveResult
 
 PASS, FAIL, UNCLEAR = "pass", "fail", "unclear"
@@ -29,7 +30,8 @@ FEWEST_DRIVES = 10
 FEWEST_TRUTHS = 50
 SIGNIFICANT = 0.05
 _WORSE_IF_HIGHER = re.compile(
-    r"(m?A[TSOVA]E|.*_error.*|.*distance_m|duplicates|AMOTP|MOTP|IDS|FRAG|FP|FN|FAF|TID|LGD|GOSPA|OSPA)$")
+    r"(.*_)?(m?A[TSOVA]E|ECE|duplicates|AMOTP|MOTP|ML|IDS|FRAG|FP|FN|FAF|TID|LGD|GOSPA|OSPA|bytes_per_s|average_byte)"
+    r"|(.*_)?(error|distance|latency|age)_.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Compared:
     drop: float
     low: float  # 95 % interval of the drop
     high: float
+    drives: int  # that have truths behind the score
     p: float
     p_holm: float
     allowed: float
@@ -87,21 +90,21 @@ def judge(run: Sequence[DriveResult], baseline: Sequence[DriveResult], limits: S
     """Compare a run with a baseline; InputError if they cannot be compared, or a limit names no score of theirs."""
     run, notes = paired(run, baseline)
     times = np.vstack([np.eye(len(run), dtype=np.int64), drive_draws(len(run), rounds, seed)])
-    mine, my_draws = _scores(run, times)
-    its, its_draws = _scores(baseline, times)
-    places = {(score.name, score.slice): i for i, score in enumerate(its)}
+    mine, its = _drawn(run, times), _drawn(baseline, times)
+    places = {(score.name, score.slice): i for i, score in enumerate(its.scores)}
     rows, gated_places = [], []
-    for limit, gated, i in _chosen(mine, limits):
-        if (mine[i].name, mine[i].slice) not in places:
+    for limit, gated, i in _chosen(mine.scores, limits):
+        score = mine.scores[i]
+        if (score.name, score.slice) not in places:
             continue
-        j = places[mine[i].name, mine[i].slice]
-        sign = 1.0 if _WORSE_IF_HIGHER.fullmatch(mine[i].name) else -1.0
-        drawn = sign * (my_draws[len(run):, i] - its_draws[len(run):, j])
-        rows.append(_compared(mine[i], its[j].value, sign, drawn, limit.drop, gated, len(run)))
+        j = places[score.name, score.slice]
+        sign = 1.0 if worse_if_higher(score.name) else -1.0
+        drawn = sign * (mine.by_round[len(run):, i] - its.by_round[len(run):, j])
+        rows.append(_compared(score, its.scores[j].value, sign, drawn, limit.drop, gated, int(mine.drives[i])))
         gated_places += [(i, j, sign)] if gated else []
     rows = _corrected(rows, strict)
     i, j, sign = gated_places[0]
-    by_drive = [(one.drive_id, float(its_draws[d, j]), float(my_draws[d, i])) for d, one in enumerate(run)]
+    by_drive = [(one.drive_id, float(its.by_round[d, j]), float(mine.by_round[d, i])) for d, one in enumerate(run)]
     by_drive.sort(key=lambda row: -sign * (row[2] - row[1]) if row[2] == row[2] else np.inf)
     verdict, reasons = _verdict(rows, len(run), strict)
     return Judgement(verdict, strict, run[0].result.protocol, tuple(one.drive_id for one in run), tuple(rows),
@@ -128,26 +131,34 @@ def paired(run: Sequence[DriveResult], baseline: Sequence[DriveResult]) -> tuple
     return [mine[one.drive_id] for one in baseline], [f"{new} drives are not in the baseline and were left out"] if new else []
 
 
-def _scores(drives: Sequence[DriveResult], times: Array) -> tuple[list[Score], Array]:
-    """Scores of all drives, and of each draw [rounds, scores]."""
+def worse_if_higher(name: str) -> bool:
+    """Whether a score of that name is one that a better run has less of."""
+    return bool(_WORSE_IF_HIGHER.fullmatch(name))
+
+
+def _drawn(drives: Sequence[DriveResult], times: Array) -> Drawn:
+    """Scores of all drives, and of each draw."""
     outcomes = [one.outcomes for one in drives if one.outcomes is not None]
-    return drawn_scores(outcomes, times) if len(outcomes) == len(drives) else _mean_scores(drives, times)
+    if len(outcomes) == len(drives):
+        return drawn_scores(outcomes, times, [one.conditions for one in drives])
+    return _mean_scores(drives, times)
 
 
-def _mean_scores(drives: Sequence[DriveResult], times: Array) -> tuple[list[Score], Array]:
+def _mean_scores(drives: Sequence[DriveResult], times: Array) -> Drawn:
     """Scores of drives as means weighted by their counts, so that a recall is that of all truths; NaN where nothing counts."""
     names = {(score.name, score.slice): score for one in drives for score in one.result.scores}
+    columns = {key: column for column, key in enumerate(names)}
     value, weight = np.full((len(drives), len(names)), np.nan), np.zeros((len(drives), len(names)))
     for d, one in enumerate(drives):
         for score in one.result.scores:
-            column = list(names).index((score.name, score.slice))
+            column = columns[score.name, score.slice]
             value[d, column], weight[d, column] = score.value, score.count
     weight = np.where(np.isnan(value), 0.0, weight)
     times = np.vstack([np.ones((1, len(drives)), np.int64), times])
     behind = times @ weight
     drawn = np.divide(times @ (weight * np.nan_to_num(value)), behind, out=np.full(behind.shape, np.nan), where=behind > 0)
     scores = [replace(score, value=float(drawn[0, i]), count=int(behind[0, i])) for i, score in enumerate(names.values())]
-    return scores, drawn[1:]
+    return Drawn(tuple(scores), drawn[1:], (weight > 0).sum(axis=0))
 
 
 def _chosen(scores: Sequence[Score], limits: Sequence[Limit]) -> list[tuple[Limit, bool, int]]:
@@ -160,8 +171,9 @@ def _chosen(scores: Sequence[Score], limits: Sequence[Limit]) -> list[tuple[Limi
             raise InputError("--max-drop", f"{limit.name}@{limit.slice}", f"a score of the results; of all drives: {known}")
         gated.append((limit, True, own[0]))
         if limit.slice == "all":
+            names = limit.name, limit.name.removeprefix("m")
             slices += [(limit, False, i) for i, score in enumerate(scores)
-                       if score.slice != "all" and score.name in (limit.name, limit.name.removeprefix("m"))]
+                       if score.slice != "all" and score.name.removeprefix(f"{score.slice}_") in names]
     return gated + slices
 
 
@@ -169,7 +181,7 @@ def _compared(score: Score, baseline: float, sign: float, drawn: Array, allowed:
     drop = sign * (score.value - baseline)
     low, high = expanded_interval(drawn, drives)
     p = p_value(drop, drawn, drives)
-    return Compared(score, baseline, drop, low, high, p, p, allowed, gated, UNCLEAR)
+    return Compared(score, baseline, drop, low, high, drives, p, p, allowed, gated, UNCLEAR)
 
 
 def _corrected(rows: Sequence[Compared], strict: bool) -> list[Compared]:
@@ -183,7 +195,7 @@ def _corrected(rows: Sequence[Compared], strict: bool) -> list[Compared]:
 
 
 def _row_verdict(row: Compared, p_holm: float, strict: bool) -> str:
-    if row.score.count < FEWEST_TRUTHS or row.drop != row.drop or row.high != row.high:
+    if row.score.count < FEWEST_TRUTHS or row.drives < FEWEST_DRIVES or row.drop != row.drop or row.high != row.high:
         return UNCLEAR
     if row.drop > row.allowed:
         return FAIL if p_holm < SIGNIFICANT else UNCLEAR
@@ -204,6 +216,8 @@ def _reason(row: Compared) -> str:
     head = f"{row.score.name} of {row.score.slice}"
     if row.score.count < FEWEST_TRUTHS:
         return f"{head}: {row.score.count} truths, expected at least {FEWEST_TRUTHS}"
+    if row.drives < FEWEST_DRIVES:
+        return f"{head}: truths in {row.drives} drives, expected at least {FEWEST_DRIVES}"
     certain = "significant" if row.verdict == FAIL else "not certain"
     return (f"{head}: {row.baseline:.4f} to {row.score.value:.4f}, worse by {row.drop:.4f} ({row.low:.4f} to {row.high:.4f}), "
             f"{row.allowed:g} allowed; {certain} (p {row.p_holm:.2g})")

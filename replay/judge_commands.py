@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from replay.arguments import Json
+
+if TYPE_CHECKING:
+    from data_specs.results import RunResult
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -18,40 +21,61 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
              shard: Annotated[str | None, typer.Option(help="i/n: score only every n-th drive, from the i-th on.")] = None,
              workers: Annotated[int, typer.Option(min=1, help="How many processes score drives, with --out.")] = 1,
              engine: Annotated[str, typer.Option(help="processes, or ray: RAY_ADDRESS' cluster or a local one.")] = "processes",
+             slices: Annotated[bool, typer.Option("--slices", help="Show AP and recall by range, speed, who sees, age of V2X, "
+                                                  "weather, scenario and area.")] = False,
              write_results: Annotated[Path | None, typer.Option(
                  help="Also write the detections for other evaluators: KITTI txt files, or nuScenes JSON.")] = None,
              as_json: Json = False) -> None:
     """Score drives' detections and tracks against their truth: one at once, or many into a folder of results."""
-    from replay.console import print_json, print_table
+    from replay.console import print_json
+    from replay.evaluate import drive_result, sliced
     from replay.evaluate import evaluate as evaluated
-    from replay.evaluate import score_tables
     from replay.recorded import open_drive
 
     if out is not None:
         if write_results is not None:
             raise typer.BadParameter("results for other evaluators are written of one drive, without --out",
                                      param_hint="--write-results")
-        from replay.results_folder import Shard
-        from replay.score_many import evaluate_into
-
-        done = evaluate_into(drives, protocol, out, Shard.parse(shard) if shard else None, workers, engine)
-        if as_json:
-            print_json({"out": str(out), "drives": done.drives, "failed": dict(done.failed)})
-        else:
-            print_table(f"{out}", ["drive"], [[one] for one in done.drives])
-        done.require_all()
+        if slices and shard:
+            raise typer.BadParameter("slices are of all drives: merge the shards and gate them", param_hint="--slices")
+        _evaluate_into(drives, protocol, out, shard, workers, engine, slices, as_json)
         return
     if len(drives) > 1 or shard:
         raise typer.BadParameter("several drives, or a shard of them, go into a folder", param_hint="--out")
     result = evaluated(open_drive(drives[0]), protocol, write_results=write_results)
+    if slices:
+        result = sliced([drive_result(drives[0], protocol)])
+    print_json(result.to_json()) if as_json else _show_scores(f"{protocol}: {drives[0]}", result)
+
+
+def _evaluate_into(drives: list[Path], protocol: str, out: Path, shard: str | None, workers: int, engine: str, slices: bool,
+                   as_json: bool) -> None:
+    from replay.console import print_json, print_table
+    from replay.evaluate import sliced
+    from replay.results_folder import Shard, read_results
+    from replay.score_many import evaluate_into
+
+    done = evaluate_into(drives, protocol, out, Shard.parse(shard) if shard else None, workers, engine)
+    result = sliced(read_results(out)) if slices and done.drives else None
     if as_json:
-        print_json(result.to_json())
-        return
+        scores = {"slices": result.to_json()["scores"]} if result else {}
+        print_json({"out": str(out), "drives": done.drives, "failed": dict(done.failed), **scores})
+    else:
+        print_table(f"{out}", ["drive"], [[one] for one in done.drives])
+        if result:
+            _show_scores(f"{protocol}: {len(done.drives)} drives", result)
+    done.require_all()
+
+
+def _show_scores(title: str, result: RunResult) -> None:
+    from replay.console import print_table
+    from replay.evaluate import score_tables
+
     whole, slices = score_tables(result)
     if whole:
-        print_table(f"{protocol}: {drives[0]}", *whole)
+        print_table(title, *whole)
     if slices:
-        print_table("" if whole else f"{protocol}: {drives[0]}", *slices)
+        print_table("" if whole else title, *slices)
 
 
 @app.command()

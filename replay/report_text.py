@@ -28,7 +28,7 @@ def to_json(said: Judgement) -> dict[str, Any]:
     """Plain values: verdict, drives, reasons, and a row a comparison."""
     rows = [{"name": row.score.name, "slice": row.score.slice, "baseline": row.baseline, "value": row.score.value,
              "drop": row.drop, "interval": [row.low, row.high], "p": row.p, "p_holm": row.p_holm, "allowed": row.allowed,
-             "count": row.score.count, "gated": row.gated, "verdict": row.verdict} for row in said.rows]
+             "count": row.score.count, "drives": row.drives, "gated": row.gated, "verdict": row.verdict} for row in said.rows]
     return {"verdict": said.verdict, "strict": said.strict, "protocol": said.protocol, "drives": list(said.drives),
             "reasons": list(said.reasons), "rows": rows}
 

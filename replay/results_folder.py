@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from data_specs.errors import InputError, MissingInput, UnknownFormat
 from data_specs.results import RunResult, Score
 from replay.metrics.outcomes import Outcomes
 
-FORMAT, BASELINE_FORMAT, VERSION = "roadweave-results", "roadweave-baseline", 1
+FORMAT, BASELINE_FORMAT, VERSION = "roadweave-results", "roadweave-baseline", 2
 ENDING = ".results.arrow"
 
 
@@ -34,6 +34,7 @@ class DriveResult:
     path: str  # of the drive, as it was given
     result: RunResult
     outcomes: Outcomes | None
+    conditions: Mapping[str, str] = field(default_factory=dict)  # weather, scenario, map: see replay/metrics/slices.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _read_baseline(path: Path) -> list[DriveResult]:
 def to_bytes(result: DriveResult) -> bytes:
     """A drive's file: the same octets for the same results."""
     head = {"format": FORMAT, "format_version": VERSION, "drive_id": result.drive_id, "path": result.path,
-            "boxes": result.outcomes is not None, **result.result.to_json()}
+            "boxes": result.outcomes is not None, "conditions": dict(result.conditions), **result.result.to_json()}
     batch = to_batch([result.outcomes] if result.outcomes is not None else [], Outcomes)
     schema = schema_of(Outcomes).with_metadata({"roadweave": json.dumps(head)})
     sink = pa.BufferOutputStream()
@@ -178,7 +179,8 @@ def _from_bytes(data: bytes, where: Path) -> DriveResult:
                        for row in head["scores"])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise InputError(where, f"{type(error).__name__}: {str(error).splitlines()[0]}", "a drive's results") from error
-    return DriveResult(head["drive_id"], head["path"], RunResult(head["protocol"], (head["drive_id"],), scores), outcomes)
+    return DriveResult(head["drive_id"], head["path"], RunResult(head["protocol"], (head["drive_id"],), scores), outcomes,
+                       head["conditions"])
 
 
 def put_file(path: Path, data: bytes) -> None:

@@ -206,19 +206,22 @@ def scored_moments(drive: Drive, topic: str,
 
     The third is where the ego was at each moment [2 or 3], by time, in order. InputError as of evaluate_nuscenes.
     """
-    truths: dict[int, Truth] = {}
-    found: dict[int, ObjectList] = {}
-    for event in drive.events(topics=[TRUTH, topic]):
-        if isinstance(event.payload, Truth):
-            truths[event.time_ns] = event.payload
-        elif isinstance(event.payload, ObjectList):
-            found[event.time_ns] = event.payload
-    name = drive.info.drive_id
-    for what, events, hint in ((TRUTH, truths, ""), (topic, found, "run 'roadweave perceive' first")):
-        if not events:
-            raise InputError(f"drive {name}", f"no {what}", f"{TRUTH} and {topic}", hint)
+    found, near, ego_m = near_moments(drive, topic, protocol)
+    return found, [truth[counted(truth)] for truth in near], ego_m
+
+
+def counted(truth: Truth) -> Array:
+    """Mask [n] of the truths that are to be found: those that the ego's LiDAR has a point of, or may have one of."""
+    return (truth.points_in_box != 0) & ~truth.ignore
+
+
+def near_moments(drive: Drive, topic: str,
+                 protocol: DetectionProtocol) -> tuple[list[ObjectList], list[Truth], dict[int, Array]]:
+    """As scored_moments, with the truths that do not count."""
+    truths, found = _read(drive, topic)
     ego_m = ego_places_m(drive)
-    kept_found, kept_truths = [], []
+    name = drive.info.drive_id
+    near_found, near_truths = [], []
     for time_ns, truth in truths.items():
         objects = found.get(time_ns) or ObjectList.empty("map", topic)
         if len(objects) > protocol.max_objects:
@@ -227,10 +230,24 @@ def scored_moments(drive: Drive, topic: str,
         if time_ns not in ego_m:
             raise InputError(f"drive {name}, {TRUTH} at {time_ns}", "no ego pose of that time",
                              f"one in {EGO_POSES} or {EGO_SAMPLES}")
-        kept_found.append(objects[in_range(objects, ego_m[time_ns], protocol.range_m)])
-        held = truth.points_in_box != 0  # unknown (-1) counts as held
-        kept_truths.append(truth[in_range(truth.objects, ego_m[time_ns], protocol.range_m) & held & ~truth.ignore])
-    return kept_found, kept_truths, {time_ns: ego_m[time_ns] for time_ns in truths}
+        near_found.append(objects[in_range(objects, ego_m[time_ns], protocol.range_m)])
+        near_truths.append(truth[in_range(truth.objects, ego_m[time_ns], protocol.range_m)])
+    return near_found, near_truths, {time_ns: ego_m[time_ns] for time_ns in truths}
+
+
+def _read(drive: Drive, topic: str) -> tuple[dict[int, Truth], dict[int, ObjectList]]:
+    """Truths and detections by time; InputError where there are none."""
+    truths: dict[int, Truth] = {}
+    found: dict[int, ObjectList] = {}
+    for event in drive.events(topics=[TRUTH, topic]):
+        if isinstance(event.payload, Truth):
+            truths[event.time_ns] = event.payload
+        elif isinstance(event.payload, ObjectList):
+            found[event.time_ns] = event.payload
+    for what, events, hint in ((TRUTH, truths, ""), (topic, found, "run 'roadweave perceive' first")):
+        if not events:
+            raise InputError(f"drive {drive.info.drive_id}", f"no {what}", f"{TRUTH} and {topic}", hint)
+    return truths, found
 
 
 def ego_places_m(drive: Drive) -> dict[int, Array]:

@@ -1,39 +1,30 @@
 """What became of every box of a drive: the rows from which scores of any slice, and of any draw of drives, are made.
 
-A row is a detection (score, whether it was right at each distance, its errors) or a truth (whether it was found). A detection
-that takes a truth at 4 m stands in that truth's slices, any other in those of its own range and speed. Range is from the ego, in
-the plane. Scores of all drives together are nuScenes' (replay/metrics/detection.py): mAP and NDS over ten classes; in a slice of
-range or speed, AP is the mean over the classes with truth in it. Empty case: NaN for a slice or class without truth.
+A row is a detection (score, whether it was right at each distance, its errors) or a truth (whether it was found, and at what
+score). A detection that takes a truth at 4 m stands in that truth's slices, any other in those of its own range, speed and place.
+Range is from the ego, in the plane. Truths that nuScenes does not count, since no LiDAR point is in them, are rows too
+(`counts` is False): the detections that took no counted truth may find them, so that recall is known for what is hidden; to AP
+those detections are as wrong as nuScenes holds them to be. Scores from these rows: replay/metrics/drawn_scores.py.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
 from data_specs.arrays import Array, Spec, array_fields, lock_fields
-from data_specs.objects import NUSCENES_CLASSES, ObjectClass
-from data_specs.results import Score
-from replay.compiled import compiled
+from data_specs.objects import NUSCENES_CLASSES, Truth
 from replay.drive import VEHICLE_OBJECTS, Drive
-from replay.metrics import drawn_kernel
-from replay.metrics.detection import (
-    ERROR_UNITS,
-    ERRORS,
-    RECALLS,
-    UNDEFINED,
-    DetectionProtocol,
-    judge,
-    scored_moments,
-)
+from replay.metrics.detection import ERRORS, DetectionProtocol, counted, judge, near_moments
 from replay.metrics.matching import Flat, by_score, flatten, match_in_order
+from replay.metrics.message_age import received_of
+from replay.metrics.visibility import FEWEST_ROADSIDE_RETURNS, seen_by_ego
 
 PROTOCOL = DetectionProtocol()
 ERROR_PLACE = PROTOCOL.distances_m.index(PROTOCOL.error_distance_m)
-RANGES_M = ((0.0, 20.0), (20.0, 40.0), (40.0, np.inf))
-SPEEDS_MPS = ((0.0, 0.5), (0.5, 5.0), (5.0, np.inf))
+NOT_SAID, BY_EGO, BY_RSU_ALONE, BY_NOBODY = range(4)  # who sees a truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +32,18 @@ class Outcomes:
     """Boxes of one drive, or of many one after another. Equal to an Arrow table of the same columns."""
 
     is_truth: Annotated[Array, Spec("?", "n")]
+    counts: Annotated[Array, Spec("?", "n")]  # False of truths that AP and counted recall leave out
     time_ns: Annotated[Array, Spec("i8", "n")]
     label: Annotated[Array, Spec("u1", "n")]  # ObjectClass
-    score: Annotated[Array, Spec("f8", "n")]  # NaN of truths
-    right: Annotated[Array, Spec("?", "n", 4)]  # detections: took a truth at each distance; truths: were taken
+    score: Annotated[Array, Spec("f8", "n")]  # of truths, that of the detection that took it at 2 m; NaN if none did
+    right: Annotated[Array, Spec("?", "n", 4)]  # detections: took a counted truth at each distance; truths: were taken
     errors: Annotated[Array, Spec("f8", "n", 5)]  # of detections right at 2 m; NaN elsewhere, and where nobody can say
     range_m: Annotated[Array, Spec("f8", "n")]
     speed_mps: Annotated[Array, Spec("f8", "n")]  # NaN where nobody measured it
     xy_m: Annotated[Array, Spec("f8", "n", 2)]  # from the ego, along map's axes
+    place_m: Annotated[Array, Spec("f8", "n", 2)]  # in map
+    seen_by: Annotated[Array, Spec("u1", "n")]  # of truths: NOT_SAID, BY_EGO, BY_RSU_ALONE or BY_NOBODY
+    v2x_age_s: Annotated[Array, Spec("f8", "n")]  # of the newest roadside word at the moment; NaN where there was none
 
     def __post_init__(self) -> None:
         lock_fields(self)
@@ -63,18 +58,17 @@ class Outcomes:
 
 def outcomes_of(drive: Drive, topic: str = VEHICLE_OBJECTS) -> Outcomes:
     """Judge every detection and truth of a drive; InputError as evaluate_nuscenes raises it."""
-    found, truths, ego_m = scored_moments(drive, topic, PROTOCOL)
+    found, truths, ego_m = near_moments(drive, topic, PROTOCOL)
     made, wanted = flatten(found), flatten(truths)
-    times_ns, places_m = np.array(list(ego_m), np.int64), np.array([place[:2] for place in ego_m.values()], float).reshape(-1, 2)
-    taken = np.full((len(PROTOCOL.distances_m), len(made)), -1)
-    errors = np.full((len(made), len(ERRORS)), np.nan)
-    for cls in NUSCENES_CLASSES.values():
-        rows, truth_rows = np.flatnonzero(made.label == cls), np.flatnonzero(wanted.label == cls)
-        rows = rows[by_score(made.score[rows])]
-        place = match_in_order(made.places(rows), wanted[truth_rows], PROTOCOL.distances_m)
-        taken[:, rows] = np.where(place >= 0, truth_rows[place] if len(truth_rows) else -1, -1)
-        errors[rows] = judge(made, rows, wanted[truth_rows], cls, PROTOCOL).errors
-    return _joined_rows(made, wanted, taken, errors, times_ns, places_m)
+    counts = np.concatenate([counted(truth) for truth in truths])
+    taken, errors = _judged(made, wanted, counts)
+    moments = _Moments(np.array(list(ego_m), np.int64), np.array([place[:2] for place in ego_m.values()], float).reshape(-1, 2))
+    age_s = received_of(drive)["all"].age_at_ns(moments.time_ns) / 1e9
+    kept = ~wanted.ignore
+    place = np.full(len(wanted) + 1, -1)  # by old row of the truths, the new one; the last is for "none"
+    place[np.flatnonzero(kept)] = np.arange(kept.sum())
+    seen = np.concatenate([_seen_by(truth) for truth in truths])
+    return _joined_rows(made, wanted[kept], counts[kept], seen[kept], place[taken], errors, moments, age_s)
 
 
 def concatenated(parts: Sequence[Outcomes]) -> Outcomes:
@@ -82,85 +76,61 @@ def concatenated(parts: Sequence[Outcomes]) -> Outcomes:
     return Outcomes(*(np.concatenate([getattr(part, name) for part in parts]) for name in array_fields(Outcomes)))
 
 
-def slices_of(outcomes: Outcomes) -> Iterator[tuple[str, Array]]:
-    """Names and masks [n] of the slices by range and speed; boxes of unknown speed are in none of speed."""
-    for low, high in RANGES_M:
-        yield _span("range", low, high, "m"), (outcomes.range_m >= low) & (outcomes.range_m < high)
-    for low, high in SPEEDS_MPS:
-        yield _span("speed", low, high, "m/s"), (outcomes.speed_mps >= low) & (outcomes.speed_mps < high)
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    time_ns: Array  # i8 [moments]
+    ego_m: Array  # f8 [moments, 2]
 
 
-def drawn_scores(drives: Sequence[Outcomes], times: Array) -> tuple[list[Score], Array]:
-    """The scores of all drives, and each of them over each draw [rounds, scores]; `times` i8 [rounds, drives].
+def _judged(made: Flat, wanted: Flat, counts: Array) -> tuple[Array, Array]:
+    """The truth that each detection takes at each distance, i8 [distances, n] (-1: none), and the errors [n, 5].
 
-    The first has the values of every drive drawn once.
+    Truths that count are given out first; the others to the detections that are left.
     """
-    pool = concatenated(drives)
-    drive = np.repeat(np.arange(len(drives)), [len(one) for one in drives])
-    times = np.vstack([np.ones((1, len(drives)), np.int64), times])
-    everything = _class_scores(pool, drive, times)
-    columns = list(_overall(everything))
-    for cls, (ap, errors, truths) in everything.items():
-        if truths:
-            columns.append((("AP", cls.title, "1", truths), ap.mean(axis=1)))
-            columns += [((name, cls.title, unit, truths), errors[:, e])
-                        for e, (name, unit) in enumerate(zip(ERRORS, ERROR_UNITS)) if e not in UNDEFINED.get(cls, ())]
-    for name, mask in slices_of(pool):
-        classes = [part for part in _class_scores(pool[mask], drive[mask], times).values() if part[2]]
-        if classes:
-            truths = sum(part[2] for part in classes)
-            columns.append((("AP", name, "1", truths), np.nan_to_num([part[0].mean(axis=1) for part in classes]).mean(axis=0)))
-    scores = [Score(name, float(values[0]), unit, slice, count) for (name, slice, unit, count), values in columns]
-    return scores, np.stack([values[1:] for _, values in columns], axis=1)
-
-
-def _class_scores(pool: Outcomes, drive: Array, times: Array) -> dict[ObjectClass, tuple[Array, Array, int]]:
-    """AP [rounds, distances], errors [rounds, 5] and truths of each class; NaN in rounds without truth."""
-    kernel, found = compiled(drawn_kernel), {}
+    taken = np.full((len(PROTOCOL.distances_m), len(made)), -1)
+    errors = np.full((len(made), len(ERRORS)), np.nan)
     for cls in NUSCENES_CLASSES.values():
-        of_class = pool.label == cls
-        truths = np.bincount(drive[of_class & pool.is_truth], minlength=times.shape[1])
-        rows = np.flatnonzero(of_class & ~pool.is_truth)
-        rows = rows[by_score(pool.score[rows])]
-        ap, errors = np.zeros((len(times), len(PROTOCOL.distances_m))), np.zeros((len(times), len(ERRORS)))
-        kernel.draw_scores(times, drive[rows], pool.score[rows], np.ascontiguousarray(pool.right[rows].T), pool.errors[rows],
-                           truths, RECALLS, ERROR_PLACE, ap, errors)
-        found[cls] = ap, errors, int(truths.sum())
-    return found
+        rows = np.flatnonzero(made.label == cls)
+        rows = rows[by_score(made.score[rows])]
+        counted_rows, others = (np.flatnonzero((wanted.label == cls) & ~wanted.ignore & which) for which in (counts, ~counts))
+        taken[:, rows] = _rows_taken(made, rows, wanted, counted_rows, PROTOCOL.distances_m)
+        errors[rows] = judge(made, rows, wanted[counted_rows], cls, PROTOCOL).errors
+        for k, distance_m in enumerate(PROTOCOL.distances_m):
+            left = rows[taken[k, rows] < 0]
+            taken[k, left] = _rows_taken(made, left, wanted, others, [distance_m])[0]
+    return taken, errors
 
 
-def _overall(classes: dict[ObjectClass, tuple[Array, Array, int]]) -> Iterator[tuple[tuple[str, str, str, int], Array]]:
-    """mAP, NDS and the mean errors as nuScenes means them: a class without truth has AP 0 and errors 1."""
-    count = sum(truths for _, _, truths in classes.values())
-    mean_ap = np.mean([np.nan_to_num(ap).mean(axis=1) for ap, _, _ in classes.values()], axis=0)
-    errors = []
-    for cls, (_, each, _) in classes.items():
-        each = np.where(np.isnan(each), 1.0, each)
-        each[:, list(UNDEFINED.get(cls, ()))] = np.nan
-        errors.append(each)
-    means = np.nanmean(errors, axis=0)
-    yield ("mAP", "all", "1", count), mean_ap
-    yield ("NDS", "all", "1", count), (5.0 * mean_ap + np.maximum(0.0, 1.0 - means).sum(axis=1)) / 10.0
-    for e, (name, unit) in enumerate(zip(ERRORS, ERROR_UNITS)):
-        yield (f"m{name}", "all", unit, count), means[:, e]
+def _rows_taken(made: Flat, rows: Array, wanted: Flat, truth_rows: Array, distances_m: Sequence[float]) -> Array:
+    """Rows of `wanted` that the detections at `rows`, by descending score, take of those at `truth_rows`; -1 for none."""
+    place = match_in_order(made.places(rows), wanted[truth_rows], distances_m)
+    return np.where(place >= 0, truth_rows[place] if len(truth_rows) else -1, -1)
 
 
-def _joined_rows(made: Flat, wanted: Flat, taken: Array, errors: Array, times_ns: Array, places_m: Array) -> Outcomes:
-    widest = taken[-1]
-    made_xy_m, wanted_xy_m = made.center_m[:, :2] - places_m[made.sample], wanted.center_m[:, :2] - places_m[wanted.sample]
-    at = np.where((widest >= 0)[:, None], wanted_xy_m[widest] if len(wanted) else made_xy_m, made_xy_m)
-    speed_mps, truth_mps = (np.linalg.norm(flat.velocity_mps, axis=1) for flat in (made, wanted))
-    speed_mps = np.where(widest >= 0, truth_mps[widest], speed_mps) if len(wanted) else speed_mps
-    hit = np.zeros((len(wanted), len(taken)), bool)
+def _seen_by(truth: Truth) -> Array:
+    """Who sees each truth [n], as the codes above."""
+    unknown = (truth.points_in_box < 0) & (truth.pixels_visible < 0)
+    roadside = np.where(truth.roadside_points >= FEWEST_ROADSIDE_RETURNS, BY_RSU_ALONE, BY_NOBODY)
+    return np.where(unknown, NOT_SAID, np.where(seen_by_ego(truth), BY_EGO, roadside)).astype(np.uint8)
+
+
+def _joined_rows(made: Flat, wanted: Flat, counts: Array, seen: Array, taken: Array, errors: Array, moments: _Moments,
+                 age_s: Array) -> Outcomes:
+    widest, none = taken[-1], np.zeros(len(made), bool)
+    sample = np.concatenate([made.sample, wanted.sample])
+    place_m = np.concatenate([made.center_m[:, :2], wanted.center_m[:, :2]])
+    speed_mps = np.concatenate([np.linalg.norm(flat.velocity_mps, axis=1) for flat in (made, wanted)])
+    stands = np.arange(len(sample))  # the row whose place and speed a row has
+    stands[:len(made)] = np.where(widest >= 0, len(made) + widest, stands[:len(made)])
+    right = np.where(taken >= 0, np.append(counts, False)[taken], False).T
+    hit, score = np.zeros((len(wanted), len(taken)), bool), np.full(len(wanted), np.nan)
     for k, rows in enumerate(taken):
         hit[rows[rows >= 0], k] = True
+    at_error = taken[ERROR_PLACE]
+    score[at_error[at_error >= 0]] = made.score[at_error >= 0]
     return Outcomes(
-        np.repeat([False, True], [len(made), len(wanted)]), times_ns[np.concatenate([made.sample, wanted.sample])],
-        np.concatenate([made.label, wanted.label]), np.concatenate([made.score, np.full(len(wanted), np.nan)]),
-        np.concatenate([taken.T >= 0, hit]), np.concatenate([errors, np.full((len(wanted), len(ERRORS)), np.nan)]),
-        np.linalg.norm(np.concatenate([at, wanted_xy_m]), axis=1), np.concatenate([speed_mps, truth_mps]),
-        np.concatenate([made_xy_m, wanted_xy_m]))
-
-
-def _span(what: str, low: float, high: float, unit: str) -> str:
-    return f"{what} {low:g}+ {unit}" if high == np.inf else f"{what} {low:g}-{high:g} {unit}"
+        np.repeat([False, True], [len(made), len(wanted)]), np.concatenate([~none, counts]), moments.time_ns[sample],
+        np.concatenate([made.label, wanted.label]), np.concatenate([made.score, score]), np.concatenate([right, hit]),
+        np.concatenate([errors, np.full((len(wanted), len(ERRORS)), np.nan)]),
+        np.linalg.norm(place_m[stands] - moments.ego_m[sample], axis=1), speed_mps[stands], place_m - moments.ego_m[sample],
+        place_m[stands], np.concatenate([np.full(len(made), NOT_SAID), seen]), age_s[sample])

@@ -4,10 +4,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from data_specs.errors import InputError, MissingInput
+from data_specs.errors import InputError, MissingInput, UnknownFormat
 from data_specs.results import RunResult, Score
+from replay import results_folder
 from replay.drive import VEHICLE_OBJECTS, Event
-from replay.gate import FAIL, PASS, UNCLEAR, Limit, judge
+from replay.gate import FAIL, PASS, UNCLEAR, Limit, judge, worse_if_higher
+from replay.metrics import hota, tracking
 from replay.metrics.outcomes import outcomes_of
 from replay.recorder import Recorder
 from replay.report_text import MARKDOWN_LIMIT, markdown_page
@@ -67,6 +69,32 @@ def test_errors_are_worse_when_they_rise(before):
     assert said.rows[0].drop == pytest.approx(1.0) and said.verdict == FAIL
 
 
+@pytest.mark.parametrize("names, worse", [
+    (("mATE", "AOE", "mAAE", "duplicates", "position_error_m", "co_visible_distance_m", "latency_p95_ms", "age_mean_ms", "ECE",
+      "bytes_per_s", "average_byte", "car_IDS", "truck_AMOTP"), True),
+    (("mAP", "NDS", "AP", "recall", "precision", "car_AMOTA", "Car_3D_AP40_moderate_0.70", "coverage_share"), False),
+    (tuple({*tracking.FIGURES} - {"AMOTA", "RECALL", "MOTAR", "GT", "MOTA", "MT", "TP"}), True),
+    (("AMOTA", "RECALL", "MOTAR", "MOTA", "MT", "TP", *hota.FIGURES), False),
+])
+def test_every_score_has_its_direction(names, worse):
+    assert {name: worse_if_higher(name) for name in names} == dict.fromkeys(names, worse)
+
+
+def test_slices_of_a_score_are_known_by_their_own_names_or_with_the_class_before_it(before):
+    scores = (Score("AMOTA", 0.5, "1", "all", 60), Score("car_AMOTA", 0.5, "1", "car", 60), Score("car_IDS", 3, "1", "car", 60))
+    some = [DriveResult(one.drive_id, "", RunResult("tracking", (one.drive_id,), scores), None) for one in before]
+    said = judge(some, some, [Limit("AMOTA", "all", 0.01)], rounds=100)
+    assert [(row.score.name, row.gated) for row in said.rows] == [("AMOTA", True), ("car_AMOTA", False)]
+
+
+def test_a_slice_of_few_drives_is_not_told(before):
+    foggy = [DriveResult(one.drive_id, one.path, one.result, one.outcomes, {"weather": "fog" if i < 9 else "clear"})
+             for i, one in enumerate(before)]
+    said = judge(foggy, foggy, LIMITS, rounds=100)
+    verdicts = {row.score.slice: (row.drives, row.verdict) for row in said.rows}
+    assert verdicts["weather fog"] == (9, UNCLEAR) and verdicts["range 20-40 m"] == (14, PASS) and said.verdict == PASS
+
+
 def test_nine_drives_cannot_tell(drives, before):
     said = judge(results_of([worse(drive, 0.9) for drive in drives[:9]]), before[:9], LIMITS, rounds=200)
     assert said.verdict == UNCLEAR and said.reasons[0].startswith("9 drives, expected at least 10")
@@ -124,6 +152,17 @@ def test_damaged_or_foreign_results_are_refused(tmp_path):
         read_results(tmp_path / "baseline.json")
     with pytest.raises(MissingInput, match="roadweave evaluate --out"):
         read_results(tmp_path / "nowhere")
+
+
+def test_results_of_another_version_are_refused_with_both_versions(tmp_path, before, monkeypatch):
+    monkeypatch.setattr(results_folder, "VERSION", 1)
+    write_result(tmp_path, before[0])
+    write_baseline(tmp_path / "baseline.json", before[:1])
+    monkeypatch.undo()
+    with pytest.raises(UnknownFormat, match=r"d0\.results\.arrow: 'roadweave-results' version 1, expected .* version 2"):
+        read_results(tmp_path)
+    with pytest.raises(UnknownFormat, match=r"'roadweave-baseline' version 1, expected 'roadweave-baseline' version 2"):
+        read_results(tmp_path / "baseline.json")
 
 
 def test_markdown_stays_below_its_limit(before):
