@@ -1,8 +1,11 @@
-"""How near a collision is: the gap between two footprints, and the time until they touch if nobody changes speed or heading.
+"""How near a collision is: the gap between two footprints, the time until they touch if nobody changes speed or heading, and the
+time by which they missed each other at a place that both went over.
 
 Footprints are rectangles in the plane. Time to collision: Hayward, Near-Miss Determination Through Use of a Scale of Danger
 (1972), here by the rectangles' own shapes: two convex bodies touch when their shadows overlap on every axis of either
 (separating axis theorem; Eberly, Intersection of Convex Objects). Everything is broadcast row by row.
+Post-encroachment time: Allen, Shin and Cooper, Analysis of Traffic Conflicts and Collisions (1978), from the first one leaving a
+place to the second one reaching it; of those that follow each other it is the time gap.
 """
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import numpy as np
 from data_specs.arrays import Array
 
 EGO_SIZE_LW_M = (4.4, 1.84)  # of the ego, around its pose, where nobody says how large it is
+PET_WITHIN_S = 5.0  # who comes later than that had nothing to do with the first
+_ROWS_AT_ONCE = 4096
 
 
 def footprint_corners_m(center_m: Array, size_lw_m: Array, yaw_rad: Array) -> Array:
@@ -37,6 +42,37 @@ def time_to_collision_s(corners_m: Array, other_corners_m: Array, approach_mps: 
     meets = (enter_s <= leave_s) & (leave_s >= 0.0)
     time_s = np.where(meets, np.maximum(enter_s, 0.0), np.inf)
     return np.where(np.isfinite(approach_mps).all(axis=1), time_s, np.nan)
+
+
+def post_encroachment_s(time_s: Array, corners_m: Array, other_time_s: Array, other_corners_m: Array,
+                        within_s: float = PET_WITHIN_S) -> Array:
+    """Seconds [n] between each footprint of the one and that footprint of the other, earlier or later, that lies over it; inf
+    where none does within `within_s`. A conflict's is the least of its rows, and as exact as the footprints are dense in time.
+
+    The one is given by times [n] and corners [n, 4, 2], the other by ascending times [m] and corners [m, 4, 2].
+    """
+    least_s = np.full(len(time_s), np.inf)
+    first = np.searchsorted(other_time_s, time_s - within_s, side="left")
+    after = np.searchsorted(other_time_s, time_s + within_s, side="right")
+    center_m, radius_m = _circles(corners_m)
+    other_center_m, other_radius_m = _circles(other_corners_m)
+    for low in range(0, len(time_s), _ROWS_AT_ONCE):
+        rows = np.arange(low, min(low + _ROWS_AT_ONCE, len(time_s)))
+        others = first[rows, None] + np.arange(int((after - first)[rows].max(initial=0)))
+        valid = others < after[rows, None]
+        others = np.where(valid, others, 0)
+        apart_m = np.linalg.norm(center_m[rows, None] - other_center_m[others], axis=-1)
+        row, place = np.nonzero(valid & (apart_m <= radius_m[rows, None] + other_radius_m[others]))
+        row, other = rows[row], others[row, place]
+        over = gap_m(corners_m[row], other_corners_m[other]) == 0.0
+        np.minimum.at(least_s, row[over], np.abs(time_s[row] - other_time_s[other])[over])
+    return least_s
+
+
+def _circles(corners_m: Array) -> tuple[Array, Array]:
+    """Centres [n, 2] and radii [n] of the circles around rectangles."""
+    center_m = corners_m.mean(axis=1)
+    return center_m, np.linalg.norm(corners_m[:, 0] - center_m, axis=-1)
 
 
 def _overlap_times(corners_m: Array, other_corners_m: Array, approach_mps: Array) -> tuple[Array, Array]:
