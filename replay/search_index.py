@@ -22,7 +22,7 @@ from replay.recorded import open_drive
 from replay.search_tables import TABLES, flat_tables
 
 INDEX_FOLDER = ".roadweave-search"
-VERSION = 1  # of the tables: a file of another version is made anew
+VERSION = 2  # of the tables: a file of another version is made anew
 _USUAL_TOPICS = (FUSED_TRACKS, TRUTH, VEHICLE_OBJECTS)  # whose objects a phrase means that names no topic
 
 

@@ -16,9 +16,9 @@ from data_specs.arrays import Array
 from data_specs.messages import HazardMessage, LaneMap, RoadsideMessage, SignalMessage, StationMessage
 from data_specs.objects import ObjectClass
 from replay.drive import EGO_POSES
-from replay.metrics.conflict import EGO_SIZE_LW_M, footprint_corners_m, gap_m, time_to_collision_s
 from replay.metrics.visibility import FEWEST_PIXELS, FEWEST_ROADSIDE_RETURNS, HIDDEN_WITHIN_M
 from replay.recorded import RecordedDrive
+from replay.search_beside import beside_ego, with_velocities
 
 pc: Any = arrow_compute  # its functions are made when it is loaded
 TABLES = ("objects", "messages", "ego")
@@ -31,20 +31,21 @@ _OBJECT_FIELDS = ("boxes", "source", "measured_ns", "label", "score", "existence
 def flat_tables(drive: RecordedDrive) -> dict[str, pa.Table]:
     """The tables of a drive by name; sensor data is not read. InputError where a file is damaged."""
     start_ns = drive.info.start_ns
-    ego = _ego(drive, start_ns)
+    ego_table = _ego(drive, start_ns)
+    ego = {name: ego_table[name].to_numpy() for name in ego_table.column_names}
     units = {drive.info.site.publisher_of(rsu): rsu.name for rsu in drive.info.site.rsus}
     found = [_objects(drive, topic, kind, ego, start_ns) for topic, kind in _kinds(drive) if kind in ("ObjectList", "Truth")]
     heard = [_messages(drive, topic, kind, units, start_ns) for topic, kind in _kinds(drive) if kind in MESSAGE_KINDS]
     return {"objects": pa.concat_tables([OBJECTS.empty_table(), *found]),
-            "messages": pa.concat_tables([MESSAGES.empty_table(), *heard]).sort_by("time_ns"), "ego": ego}
+            "messages": pa.concat_tables([MESSAGES.empty_table(), *heard]).sort_by("time_ns"), "ego": ego_table}
 
 
 OBJECTS = pa.schema([
     ("topic", pa.string()), ("time_ns", pa.int64()), ("t_s", pa.float64()), ("source", pa.string()), ("class", pa.string()),
     ("track_id", pa.int64()), *((name, pa.float32()) for name in (
         "x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad", "vx_mps", "vy_mps", "speed_mps", "acceleration_mps2",
-        "score", "existence", "distance_m", "gap_m", "ttc_s", "age_s")),
-    ("lidar_points", pa.int32()), ("hidden", pa.bool_()),
+        "score", "existence", "distance_m", "gap_m", "ttc_s", "pet_s", "ahead_m", "left_m", "closing_mps")),
+    ("crossing", pa.bool_()), ("age_s", pa.float32()), ("lidar_points", pa.int32()), ("hidden", pa.bool_()),
 ])
 MESSAGES = pa.schema([
     ("topic", pa.string()), ("time_ns", pa.int64()), ("t_s", pa.float64()), ("kind", pa.string()), ("publisher", pa.string()),
@@ -66,14 +67,14 @@ def _ego(drive: RecordedDrive, start_ns: int) -> pa.Table:
         return EGO.empty_table()
     poses = drive.columns(EGO_POSES, "EgoPose", ["map_from_ego", "velocity_mps"])
     rotation, place = (_rows(pc.struct_field(poses["map_from_ego"], name)) for name in ("rotation", "translation_m"))
-    velocity, time_ns = _rows(poses["velocity_mps"]), poses["time_ns"].to_numpy()
+    time_ns = poses["time_ns"].to_numpy()
+    velocity = with_velocities(time_ns, place[:, :2], _rows(poses["velocity_mps"])[:, :2])
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     yaw = np.arctan2(rotation[:, 3], rotation[:, 0])
-    return pa.table([time_ns, _since_s(time_ns, start_ns), *place.T, yaw, speed, _slope(time_ns, speed), *velocity[:, :2].T],
-                    schema=EGO)
+    return _table([time_ns, _since_s(time_ns, start_ns), *place.T, yaw, speed, _slope(time_ns, speed), *velocity.T], EGO)
 
 
-def _objects(drive: RecordedDrive, topic: str, kind: str, ego: pa.Table, start_ns: int) -> pa.Table:
+def _objects(drive: RecordedDrive, topic: str, kind: str, ego: Mapping[str, Array], start_ns: int) -> pa.Table:
     """Rows of one topic; lists in another frame than `map` give none."""
     truth = kind == "Truth"
     more = ("points_in_box", "pixels_visible", "roadside_points", "ignore") if truth else ()
@@ -88,16 +89,16 @@ def _objects(drive: RecordedDrive, topic: str, kind: str, ego: pa.Table, start_n
     center_m, size_m, velocity = (_flat(column) for column in (boxes["center_m"], boxes["size_lwh_m"], lists["velocity_mps"]))
     yaw, track_id = _flat(boxes["yaw_rad"]), _flat(lists["track_id"])
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
-    near = _beside_ego(ego, time_ns, center_m, size_m, yaw, velocity)
+    near = beside_ego(ego, time_ns, center_m, size_m[:, :2], yaw, velocity)
     points = _flat(records["points_in_box"]) if truth else np.full(len(time_ns), -1, np.int32)
-    hidden = _hidden(points, _flat(records["pixels_visible"]), _flat(records["roadside_points"]), near[0],
+    hidden = _hidden(points, _flat(records["pixels_visible"]), _flat(records["roadside_points"]), near["distance_m"],
                      _flat(records["ignore"])) if truth else np.zeros(len(time_ns), bool)
     return _table([
         pa.array([topic] * len(time_ns), pa.string()), time_ns, _since_s(time_ns, start_ns),
         lists["source"].combine_chunks().take(pa.array(np.repeat(np.arange(len(counts)), counts))),
         _CLASS_TITLES[_flat(lists["label"])], track_id, *center_m.T, *size_m.T, yaw, *velocity.T, speed,
-        _slopes_of_tracks(track_id, time_ns, speed), _flat(lists["score"]), _flat(lists["existence"]).astype(float), *near,
-        (time_ns - _flat(lists["measured_ns"])) / 1e9, points, hidden], OBJECTS)
+        _slopes_of_tracks(track_id, time_ns, speed), _flat(lists["score"]), _flat(lists["existence"]).astype(float),
+        *near.values(), (time_ns - _flat(lists["measured_ns"])) / 1e9, points, hidden], OBJECTS)
 
 
 def _messages(drive: RecordedDrive, topic: str, kind: str, units: Mapping[str, str], start_ns: int) -> pa.Table:
@@ -109,27 +110,9 @@ def _messages(drive: RecordedDrive, topic: str, kind: str, units: Mapping[str, s
     counts = pc.list_value_length(pc.struct_field(records["objects"], "label")) if with_objects else pa.array([0] * n)
     delay_s = np.where(received > 0, (received - generated) / 1e9, np.nan)
     names = pa.array([units.get(name, "") for name in header["publisher"].to_pylist()], pa.string())
-    return pa.table([pa.array([topic] * n, pa.string()), time_ns, _since_s(time_ns, start_ns), pa.array([kind] * n, pa.string()),
-                     header["publisher"], names, header["wire_format"], generated, received, delay_s, pc.cast(counts, pa.int64()),
-                     pc.cast(pc.binary_length(header["raw"]), pa.int64())], schema=MESSAGES)
-
-
-def _beside_ego(ego: pa.Table, time_ns: Array, center_m: Array, size_m: Array, yaw: Array,
-                velocity: Array) -> tuple[Array, Array, Array]:
-    """Distance between centres, gap between footprints, time to collision, [n] each; NaN without an ego."""
-    if not ego.num_rows or not len(time_ns):
-        return tuple(np.full(len(time_ns), np.nan) for _ in range(3))  # type: ignore[return-value]
-    at = ego["time_ns"].to_numpy()
-    since = (time_ns - at[0]).astype(float)
-    x, y, vx, vy = (np.interp(since, (at - at[0]).astype(float), ego[name].to_numpy())
-                    for name in ("x_m", "y_m", "vx_mps", "vy_mps"))
-    ego_yaw = np.interp(since, (at - at[0]).astype(float), np.unwrap(ego["yaw_rad"].to_numpy()))
-    place = np.column_stack([x, y])
-    ego_corners = footprint_corners_m(place, np.tile(EGO_SIZE_LW_M, (len(x), 1)), ego_yaw)
-    corners = footprint_corners_m(center_m[:, :2], size_m[:, :2], yaw)
-    approach = np.column_stack([vx, vy]) - velocity
-    return (np.linalg.norm(center_m[:, :2] - place, axis=1), gap_m(ego_corners, corners),
-            time_to_collision_s(ego_corners, corners, approach))
+    return _table([pa.array([topic] * n, pa.string()), time_ns, _since_s(time_ns, start_ns), pa.array([kind] * n, pa.string()),
+                   header["publisher"], names, header["wire_format"], generated, received, delay_s, pc.cast(counts, pa.int64()),
+                   pc.cast(pc.binary_length(header["raw"]), pa.int64())], MESSAGES)
 
 
 def _hidden(points: Array, pixels: Array, roadside: Array, distance_m: Array, ignore: Array) -> Array:
@@ -159,7 +142,8 @@ def _slope(time_ns: Array, value: Array) -> Array:
 
 
 def _table(columns: list[Any], schema: pa.Schema) -> pa.Table:
-    return pa.table([pa.array(column).cast(kind.type) if isinstance(column, np.ndarray) else column
+    """The table; NaN becomes null, since DuckDB holds NaN for the greatest of all numbers."""
+    return pa.table([pa.array(column, from_pandas=True).cast(kind.type) if isinstance(column, np.ndarray) else column
                      for column, kind in zip(columns, schema)], schema=schema)
 
 

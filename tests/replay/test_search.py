@@ -197,3 +197,15 @@ def test_no_hits_are_no_moments():
         ("drive", pa.string()), ("time_ns", pa.int64()), ("t_s", pa.float64()), ("lasts_s", pa.float64()), ("what", pa.string()),
         ("track_id", pa.int64()), ("quantity", pa.string()), ("value", pa.float64()))})
     assert moments(hits).num_rows == 0
+
+
+def test_what_is_not_measured_meets_no_condition(tmp_path):
+    with Recorder(tmp_path / "still", drive_info()) as recorder:
+        for event in scene(5):
+            if event.topic == FUSED_TRACKS:
+                boxes = event.payload.boxes
+                event = Event(event.time_ns, event.topic, ObjectList.build(boxes, "fused", event.time_ns, event.payload.label))
+            recorder.write(event)
+    for phrase in ("car faster than 1 m/s", "car slower than 99 m/s", "car ttc > 0", "car acceleration > -99"):
+        assert found(tmp_path / "still", phrase) == []
+    assert found(tmp_path / "still", "car distance > 1") != []
