@@ -100,6 +100,8 @@ def replay_drive(path: Path, url: str, stretch: Stretch, control: Path | None = 
     """
     drive = open_drive(path)
     bounds_ns(drive, stretch)
+    if stretch.faults is not None:
+        FaultInjector(stretch.faults, drive.info)  # so that faults that this drive cannot have are told before the bus is asked
     if stretch.step and control is None and not sys.stdin.isatty():
         raise InputError("--step", "standard input is no terminal", "a terminal to press keys in, or --control PATH")
     target = Rehearsal() if url in (MEMORY, MEMORY.rstrip(":")) else open_bus(url)

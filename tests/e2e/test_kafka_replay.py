@@ -130,11 +130,23 @@ def test_a_site_file_says_where_map_lies_when_nobody_else_does(own_broker, drive
     assert not (tmp_path / "recorded").exists()
 
 
-@pytest.mark.parametrize("command", ["replay", "record"])
-def test_a_bus_of_one_process_is_refused_in_one_line(command, tmp_path):
-    code, _, err = outcome(roadweave(command, tmp_path / "drive", "--bus", "memory:"))
+def test_a_recorder_of_a_bus_of_one_process_is_refused_in_one_line(tmp_path):
+    code, _, err = outcome(roadweave("record", tmp_path / "drive", "--bus", "memory:"))
     assert (code, err.count("\n")) == (2, 1)
-    assert err.startswith(f"roadweave: {command}: memory: lives inside one process, expected kafka://host:port")
+    assert err.startswith("roadweave: record: memory: lives inside one process, expected kafka://host:port")
+
+
+def test_two_rehearsals_with_the_same_faults_say_the_same_hash_and_what_befell(drive, tmp_path):
+    (tmp_path / "rain.toml").write_text('jitter_ms = 40\nseed = 7\n[[outage]]\nrsu = "rsu-1"\nfrom_s = 0.5\nto_s = 0.8\n')
+    words = ("replay", drive, "--bus", "memory", "--speed", "max", "--faults", tmp_path / "rain.toml", "--loss", "0.3", "--json")
+    said = []
+    for process in [roadweave(*words), roadweave(*words)]:
+        code, out, err = outcome(process)
+        assert code == 0, err
+        said.append(json.loads(out))
+    assert said[0] == said[1]
+    assert said[0]["faults"]["silenced"] == 6
+    assert said[0]["topics"]["rsu.messages"] == 24 - said[0]["faults"]["lost"]
 
 
 def test_a_bus_that_is_down_is_named_in_one_line(drive, tmp_path):
@@ -149,6 +161,8 @@ def test_a_bus_that_is_down_is_named_in_one_line(drive, tmp_path):
 @pytest.mark.parametrize(("words", "said"), [
     (("--topics", "weather"), "--topics: 'weather', expected one of vehicle.objects"),
     (("--from", "99"), "--from, --to: 99.0 to the end s, expected a stretch of the 1.4 s"),
+    (("--outage", "rsu-9:1-2"), "--outage: 'rsu-9', expected a unit of the drive's site: rsu-1"),
+    (("--loss", "1.5"), "faults: loss: 1.5, expected a chance from 0 to 1"),
     (("--speed", "fast"), "'fast', expected a positive factor or max"),
 ])
 def test_what_cannot_be_played_is_refused_before_the_bus_is_asked(drive, words, said):
