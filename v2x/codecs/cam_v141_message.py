@@ -26,7 +26,7 @@ from v2x.geodesy import geo_from_map
 
 _TIME_BIT, _LATITUDE_BIT = 48, 76
 _FRONT_REFERENCED = range(3, 12)
-_YAW_RATE_UNIT = math.radians(0.01)
+YAW_RATE_UNIT = math.radians(0.01)
 _VEHICLE = "basicVehicleContainerHighFrequency"
 
 
@@ -75,7 +75,7 @@ def pdu_of(message: StationMessage) -> dict[str, Any]:
                     "longitudinalAcceleration": {"longitudinalAccelerationValue": 161, "longitudinalAccelerationConfidence": 102},
                     "curvature": {"curvatureValue": 1023, "curvatureConfidence": "unavailable"},
                     "curvatureCalculationMode": "unavailable",
-                    "yawRate": {"yawRateValue": _yaw_rate_code(float(objects.yaw_rate_radps[0])),
+                    "yawRate": {"yawRateValue": yaw_rate_code(float(objects.yaw_rate_radps[0])),
                                 "yawRateConfidence": "unavailable"},
                 }},
             },
@@ -90,7 +90,7 @@ def _move(row: Row, vehicle: dict[str, Any], front_referenced: bool) -> None:
     etsi.put_motion(row, vehicle["heading"]["headingValue"], vehicle["heading"]["headingConfidence"], vehicle["speed"],
                     backward=vehicle["driveDirection"] == "backward")
     rate = vehicle["yawRate"]["yawRateValue"]
-    row.yaw_rate_radps = NAN if rate == 32_767 else rate * _YAW_RATE_UNIT
+    row.yaw_rate_radps = NAN if rate == 32_767 else rate * YAW_RATE_UNIT
     behind_m = row.size_lwh_m[0] / 2
     if front_referenced and not math.isnan(behind_m + row.yaw_rad):
         row.center_m = (-behind_m * math.cos(row.yaw_rad), -behind_m * math.sin(row.yaw_rad), 0.0)
@@ -114,5 +114,6 @@ def _decimetres(size_m: float, out_of_range: int) -> int:
     return out_of_range + 1 if size_m <= 0.0 else min(max(round(size_m * 10), 1), out_of_range)
 
 
-def _yaw_rate_code(rate_radps: float) -> int:
-    return 32_767 if math.isnan(rate_radps) else min(max(round(rate_radps / _YAW_RATE_UNIT), -32_766), 32_766)
+def yaw_rate_code(rate_radps: float) -> int:
+    """In 0.01 degree/s; unavailable for NaN."""
+    return 32_767 if math.isnan(rate_radps) else min(max(round(rate_radps / YAW_RATE_UNIT), -32_766), 32_766)

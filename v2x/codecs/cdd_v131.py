@@ -153,11 +153,12 @@ PROTECTED_ZONES = SequenceOf(Sequence("ProtectedCommunicationZone", (
 ), extensible=True), 1, 16)
 
 # Paths.
-_DELTA_DEGREES = Integer(-131_071, 131_072, "1e-7 degree", {131_072: "unavailable"})
+DELTA_DEGREES = Integer(-131_071, 131_072, "1e-7 degree", {131_072: "unavailable"})
+DELTA_ALTITUDE = Integer(-12_700, 12_800, cdd.CENTIMETRE, {12_800: "unavailable"})
 DELTA_POSITION = Sequence("DeltaReferencePosition", (
-    Field("deltaLatitude", _DELTA_DEGREES),
-    Field("deltaLongitude", _DELTA_DEGREES),
-    Field("deltaAltitude", Integer(-12_700, 12_800, cdd.CENTIMETRE, {12_800: "unavailable"})),
+    Field("deltaLatitude", DELTA_DEGREES),
+    Field("deltaLongitude", DELTA_DEGREES),
+    Field("deltaAltitude", DELTA_ALTITUDE),
 ))
 PATH_DELTA_TIME = Integer(1, 65_535, "0.01 s", extensible=True)
 PATH_HISTORY = SequenceOf(Sequence("PathPoint", (

@@ -37,6 +37,8 @@ from v2x.codecs import (
     spat,
     spat_message,
     spatem,
+    vam_v231,
+    vam_v231_message,
 )
 from v2x.codecs.formats import Format
 
@@ -49,6 +51,8 @@ FORMATS = (
            cam_v141_message.pdu_of),
     Format(denm_v131.FORMS, ((denm_v131.PROTOCOL_VERSION, denm_v131.MESSAGE_ID),), denm_v131_message.message_of, HazardMessage,
            denm_v131_message.pdu_of),
+    Format(vam_v231.FORMS, ((vam_v231.PROTOCOL_VERSION, vam_v231.MESSAGE_ID),), vam_v231_message.message_of, StationMessage,
+           vam_v231_message.pdu_of),
     Format(sdsm.FORMS, ((0, j2735.SENSOR_DATA_SHARING),), sdsm_decode.message_of, RoadsideMessage, sdsm_encode.pdu_of),
     Format(bsm.FORMS, ((0, j2735.BASIC_SAFETY),), bsm_message.message_of, StationMessage, bsm_message.pdu_of),
     Format(psm.FORMS, ((0, j2735.PERSONAL_SAFETY),), psm_message.message_of, StationMessage, psm_message.pdu_of),
