@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,6 +124,25 @@ def read_site(path: Path) -> Site:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(path, str(error), "TOML") from error
     return site_from_dict(tables, str(path))
+
+
+def read_signed_site(path: Path) -> Site:
+    """As read_site, with each certificate that is a path (from the site file's folder) as the digest that names its owner.
+
+    The digest is the HashedId8 of IEEE 1609.2, 6.3.26: the last eight octets of the SHA-256 of the certificate's encoding, as
+    16 hex digits. MissingInput for a certificate that is not there.
+    """
+    site = read_site(path)
+    return replace(site, rsus=tuple(replace(rsu, certificate=_digest(rsu.certificate, path.parent)) for rsu in site.rsus))
+
+
+def _digest(certificate: str, folder: Path) -> str:
+    if not certificate or re.fullmatch("[0-9a-fA-F]{16}", certificate):
+        return certificate.lower()
+    path = folder / certificate
+    if not path.is_file():
+        raise MissingInput(path, "a certificate, as the site file says")
+    return sha256(path.read_bytes()).digest()[-8:].hex()
 
 
 def _known(value: float) -> float | None:

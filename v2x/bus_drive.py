@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from data_specs.errors import BusError, InputError
-from data_specs.site import Site, read_site
+from data_specs.site import Site, read_signed_site
 from replay.bus import Bus, BusRecord
 from replay.console import say
 from replay.drive import DriveInfo, Event
@@ -70,7 +70,7 @@ def record_bus(path: Path, url: str, seconds: float | None, site: Path | None, f
     description last sent on the bus; InputError where there is neither.
     """
     make_way(path, overwrite=False, remove=False)
-    told = read_site(site) if site is not None else None
+    told = read_signed_site(site) if site is not None else None
     bus = open_bus(url)
     try:
         played = read_info(bus) if told is None else site_info(told, str(site))

@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import re
 from collections.abc import Iterable
-from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
 
-from data_specs.errors import MissingInput
 from data_specs.messages import GeoPoint
 from data_specs.site import Crossing, Rsu, Site
 from v2x.geodesy import FLATTENING, SEMI_MAJOR_M
@@ -63,24 +58,6 @@ class Directory:
         there = self.crossing_at(place)
         policies = [crossing.policy for crossing in (own, there) if crossing is not None]
         return own or there, strictest(policies)
-
-
-def with_digests(site: Site, folder: Path) -> Site:
-    """The site with each certificate, where it is a path (from `folder`, the site file's), as the digest that names its owner.
-
-    The digest is the HashedId8 of IEEE 1609.2, 6.3.26: the last eight octets of the SHA-256 of the certificate's encoding, as
-    16 hex digits. MissingInput for a certificate that is not there.
-    """
-    return replace(site, rsus=tuple(replace(rsu, certificate=_digest(rsu.certificate, folder)) for rsu in site.rsus))
-
-
-def _digest(certificate: str, folder: Path) -> str:
-    if not certificate or re.fullmatch("[0-9a-fA-F]{16}", certificate):
-        return certificate.lower()
-    path = folder / certificate
-    if not path.is_file():
-        raise MissingInput(path, "a certificate, as the site file says")
-    return sha256(path.read_bytes()).digest()[-8:].hex()
 
 
 def strictest(policies: Iterable[str]) -> str:

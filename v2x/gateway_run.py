@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from data_specs.errors import DecodeError, InputError, RoadweaveError
-from data_specs.site import read_site
+from data_specs.site import read_signed_site
 from replay.bus import Bus
 from replay.console import say
 from v2x.buses import open_bus
@@ -25,7 +25,6 @@ from v2x.codecs import cpm_v211
 from v2x.codecs.machine import compile_now
 from v2x.gateway import Gateway
 from v2x.gateway_capture import datagrams_of
-from v2x.gateway_directory import with_digests
 from v2x.gateway_heard import heard
 from v2x.gateway_outlet import Outlet, Tally
 from v2x.gateway_udp import RECEIVE_BUFFER_OCTETS, UdpInlet
@@ -78,7 +77,7 @@ def run_capture(settings: GatewaySettings, path: Path) -> Tally:
 
 def make_gateway(settings: GatewaySettings) -> Gateway:
     """The core for a site file and a trust store; InputError names what is wrong with them."""
-    site = with_digests(read_site(settings.site), settings.site.parent)
+    site = read_signed_site(settings.site)
     if settings.trust is None:
         return Gateway(site)
     from v2x.security.store import read_trust_store

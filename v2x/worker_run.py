@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_specs.errors import BusError, InputError
-from data_specs.site import read_site
+from data_specs.site import read_signed_site
 from replay.bus import Bus
 from replay.console import say
 from replay.drive import DriveInfo
@@ -159,7 +159,7 @@ def require_topics(bus: Bus, info: DriveInfo) -> None:
 
 
 def _info(bus: Bus, url: str, site: Path | None) -> DriveInfo:
-    found = read_info(bus) if site is None else site_info(read_site(site), str(site))
+    found = read_info(bus) if site is None else site_info(read_signed_site(site), str(site))
     if found is None:
         raise InputError(f"{url}, topic {DRIVE_INFO}", "no drive's description", "one, as 'roadweave replay' sends it",
                          "say where map lies with --site FILE")

@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from data_specs.errors import InputError, MissingInput
 from data_specs.messages import GeoPoint
 from data_specs.pose import SE3
-from data_specs.site import Crossing, Rsu, Site, read_site, site_from_dict
+from data_specs.site import Crossing, Rsu, Site, read_signed_site, read_site, site_from_dict
 
 TOML = """
 [[crossing]]
@@ -73,3 +74,15 @@ def test_a_unit_is_named_by_its_certificate_only_where_signatures_are_looked_at(
     assert site.publisher_of(replace(unit, crossing="b")) == "rsu-1"
     assert site.publisher_of(replace(unit, crossing="b", source="80007c5079f8a82c")) == "80007c5079f8a82c"
     assert site.publisher_of(replace(unit, certificate="keys/rsu-1.oer")) == "rsu-1"
+
+
+def test_certificates_given_as_files_become_the_digests_that_name_their_owners(tmp_path):
+    (tmp_path / "rsu.oer").write_bytes(b"a certificate")
+    digest = sha256(b"a certificate").digest()[-8:].hex()
+    for given, expected in (("rsu.oer", digest), ("00112233AABBCCDD", "00112233aabbccdd"), ("", "")):
+        path = write(tmp_path, f'{TOML}certificate = "{given}"\n')
+        site = read_signed_site(path)
+        assert site.rsus[0].certificate == expected
+        assert site.publisher_of(site.rsus[0]) == (expected or "rsu-1")
+    with pytest.raises(MissingInput, match="expected a certificate, as the site file says"):
+        read_signed_site(write(tmp_path, f'{TOML}certificate = "elsewhere.oer"\n'))

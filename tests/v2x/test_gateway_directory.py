@@ -1,14 +1,11 @@
 from dataclasses import replace
-from hashlib import sha256
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_specs.errors import MissingInput
 from tests.v2x.on_air import street
-from v2x.gateway_directory import Directory, host_and_port, host_of, with_digests
+from v2x.gateway_directory import Directory, host_and_port, host_of
 from v2x.geodesy import geo_from_map
 
 SITE, UNITS = street()
@@ -31,16 +28,6 @@ def test_a_crossing_that_is_not_convex_does_not_hold_its_notch():
     notch, body = geo_from_map(notched.origin, np.array([[0.0, 30.0, 0.0], [0.0, -30.0, 0.0]]))
     assert directory.crossing_at(notch) is None
     assert directory.crossing_at(body) is notched
-
-
-def test_certificates_given_as_files_become_the_digests_that_name_their_owners(tmp_path):
-    (tmp_path / "rsu.oer").write_bytes(b"a certificate")
-    digest = sha256(b"a certificate").digest()[-8:].hex()
-    given = ("rsu.oer", "00112233AABBCCDD", "", "")
-    site = replace(SITE, rsus=tuple(replace(rsu, certificate=one) for rsu, one in zip(SITE.rsus, given)))
-    assert [rsu.certificate for rsu in with_digests(site, tmp_path).rsus] == [digest, "00112233aabbccdd", "", ""]
-    with pytest.raises(MissingInput, match="expected a certificate, as the site file says"):
-        with_digests(site, tmp_path / "elsewhere")
 
 
 def test_a_sender_is_written_so_that_its_host_can_be_read_back():
