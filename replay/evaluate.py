@@ -70,7 +70,7 @@ def drive_result(path: Path, protocol: str, name: str | None = None) -> DriveRes
         from replay.metrics.slices import conditions_of
 
         outcomes, conditions = outcomes_of(drive), conditions_of(drive.info)
-    return DriveResult(drive.info.drive_id, name or str(path), result, outcomes, conditions)
+    return DriveResult(drive.info.drive_id, name or str(path), result, outcomes, conditions, drive.info.start_ns)
 
 
 def sliced(results: Sequence[DriveResult]) -> RunResult:

@@ -178,7 +178,7 @@ def _chosen(scores: Sequence[Score], limits: Sequence[Limit]) -> list[tuple[Limi
 
 
 def _compared(score: Score, baseline: float, sign: float, drawn: Array, allowed: float, gated: bool, drives: int) -> Compared:
-    drop = sign * (score.value - baseline)
+    drop = sign * (score.value - baseline) + 0.0  # no minus before nought
     low, high = expanded_interval(drawn, drives)
     p = p_value(drop, drawn, drives)
     return Compared(score, baseline, drop, low, high, drives, p, p, allowed, gated, UNCLEAR)
@@ -189,13 +189,18 @@ def _corrected(rows: Sequence[Compared], strict: bool) -> list[Compared]:
     done: list[Compared] = []
     for gated in (True, False):
         family = [row for row in rows if row.gated == gated]
-        for row, p_holm in zip(family, holm(np.array([row.p for row in family]))):
+        judged = np.array([row.p if _enough(row) else np.nan for row in family])  # what cannot fail is no false alarm
+        for row, p_holm in zip(family, holm(judged)):
             done.append(replace(row, p_holm=float(p_holm), verdict=_row_verdict(row, float(p_holm), strict)))
     return done
 
 
+def _enough(row: Compared) -> bool:
+    return row.score.count >= FEWEST_TRUTHS and row.drives >= FEWEST_DRIVES
+
+
 def _row_verdict(row: Compared, p_holm: float, strict: bool) -> str:
-    if row.score.count < FEWEST_TRUTHS or row.drives < FEWEST_DRIVES or row.drop != row.drop or row.high != row.high:
+    if not _enough(row) or row.drop != row.drop or row.high != row.high:
         return UNCLEAR
     if row.drop > row.allowed:
         return FAIL if p_holm < SIGNIFICANT else UNCLEAR

@@ -98,6 +98,7 @@ def gate(results: Annotated[Path, typer.Argument(help="A folder of results.")],
          junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
          markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a pull request.")] = None,
          html: Annotated[Path | None, typer.Option(help="Write one self-contained page.")] = None,
+         dashboard: Annotated[str, typer.Option(help="Where the page's links to moments lead.")] = "http://127.0.0.1:8501",
          write_baseline: Annotated[bool, typer.Option("--write-baseline", help="Make the results the baseline.")] = False,
          as_json: Json = False) -> None:
     """Compare results with a baseline. Exit code 0: pass, 1: fail, 2: bad input, 3: cannot tell."""
@@ -122,6 +123,6 @@ def gate(results: Annotated[Path, typer.Argument(help="A folder of results.")],
     if html:
         from replay.report import html_page
 
-        results_folder.put_file(html, html_page(said, run, before).encode())
+        results_folder.put_file(html, html_page(said, run, before, dashboard).encode())
     print_json(to_json(said)) if as_json else show(said)
     raise typer.Exit(EXIT_CODES[said.verdict])

@@ -14,8 +14,9 @@ COLUMNS = ["score", "slice", "baseline", "run", "drop", "95 % interval", "p (Hol
 
 def cells(row: Compared) -> list[str]:
     """A comparison as COLUMNS."""
-    return [row.score.name, row.score.slice, f"{row.baseline:.4f}", f"{row.score.value:.4f}", f"{row.drop:+.4f}",
-            f"{row.low:+.4f} to {row.high:+.4f}", f"{row.p_holm:.2g}", f"{row.allowed:g}", f"{row.score.count:,}",
+    interval = "-" if row.low != row.low else f"{row.low:+.4f} to {row.high:+.4f}"
+    return [row.score.name, row.score.slice, _number(row.baseline, ".4f"), _number(row.score.value, ".4f"),
+            _number(row.drop, "+.4f"), interval, _number(row.p_holm, ".2g"), f"{row.allowed:g}", f"{row.score.count:,}",
             WORDS[row.verdict] + ("" if row.gated else " (slice)")]
 
 
@@ -54,19 +55,30 @@ def junit_xml(said: Judgement) -> str:
 
 
 def markdown_page(said: Judgement) -> str:
-    """The verdict, the reasons and as many rows as fit into MARKDOWN_LIMIT."""
-    lines = [f"### Gate: {WORDS[said.verdict]}", "", f"{len(said.drives)} drives, protocol {said.protocol}"
-             + (", strict" if said.strict else "") + ".", "", *(f"- {_plain(reason)}" for reason in said.reasons), "",
-             "| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    size = len("\n".join(lines).encode())
-    for i, row in enumerate(said.rows):
-        line = "| " + " | ".join(_plain(cell) for cell in cells(row)) + " |"
-        size += len(line.encode()) + 1
-        if size > MARKDOWN_LIMIT - 100:
-            lines.append(f"\n{len(said.rows) - i} more rows are in the HTML report.")
-            break
-        lines.append(line)
-    return "\n".join(lines) + "\n"
+    """The verdict, the reasons and as many rows as fit into MARKDOWN_LIMIT octets."""
+    head = [f"### Gate: {WORDS[said.verdict]}", "", f"{len(said.drives)} drives, protocol {_plain(said.protocol)}"
+            + (", strict" if said.strict else "") + ".", ""]
+    reasons = _fitting([f"- {_plain(reason)}" for reason in said.reasons], MARKDOWN_LIMIT // 4, "- {} more reasons.")
+    table = ["", "| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    rows = ["| " + " | ".join(_plain(cell) for cell in cells(row)) + " |" for row in said.rows]
+    left = MARKDOWN_LIMIT - len("\n".join([*head, *reasons, *table]).encode()) - 2
+    return "\n".join([*head, *reasons, *table, *_fitting(rows, left, "\n{} more rows are in the HTML report.")]) + "\n"
+
+
+def _fitting(lines: list[str], octets: int, rest: str) -> list[str]:
+    """As many of the lines as fit, each with its end; `rest` tells how many do not."""
+    sizes = [len(line.encode()) + 1 for line in lines]
+    if sum(sizes) <= octets:
+        return lines
+    kept, size = 0, len(rest) + 10
+    while size + sizes[kept] <= octets:
+        size += sizes[kept]
+        kept += 1
+    return [*lines[:kept], rest.format(len(lines) - kept)]
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if value != value else format(value, form)
 
 
 def _plain(text: str) -> str:

@@ -35,6 +35,7 @@ class DriveResult:
     result: RunResult
     outcomes: Outcomes | None
     conditions: Mapping[str, str] = field(default_factory=dict)  # weather, scenario, map: see replay/metrics/slices.py
+    start_ns: int = 0  # of the drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,8 @@ def _read_baseline(path: Path) -> list[DriveResult]:
 def to_bytes(result: DriveResult) -> bytes:
     """A drive's file: the same octets for the same results."""
     head = {"format": FORMAT, "format_version": VERSION, "drive_id": result.drive_id, "path": result.path,
-            "boxes": result.outcomes is not None, "conditions": dict(result.conditions), **result.result.to_json()}
+            "boxes": result.outcomes is not None, "conditions": dict(result.conditions),
+            "start_ns": result.start_ns, **result.result.to_json()}
     batch = to_batch([result.outcomes] if result.outcomes is not None else [], Outcomes)
     schema = schema_of(Outcomes).with_metadata({"roadweave": json.dumps(head)})
     sink = pa.BufferOutputStream()
@@ -180,7 +182,7 @@ def _from_bytes(data: bytes, where: Path) -> DriveResult:
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise InputError(where, f"{type(error).__name__}: {str(error).splitlines()[0]}", "a drive's results") from error
     return DriveResult(head["drive_id"], head["path"], RunResult(head["protocol"], (head["drive_id"],), scores), outcomes,
-                       head["conditions"])
+                       head["conditions"], head["start_ns"])
 
 
 def put_file(path: Path, data: bytes) -> None:

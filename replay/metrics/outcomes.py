@@ -42,6 +42,7 @@ class Outcomes:
     speed_mps: Annotated[Array, Spec("f8", "n")]  # NaN where nobody measured it
     xy_m: Annotated[Array, Spec("f8", "n", 2)]  # from the ego, along map's axes
     place_m: Annotated[Array, Spec("f8", "n", 2)]  # in map
+    footprint: Annotated[Array, Spec("f4", "n", 3)]  # length m, width m, yaw rad in map; each box's own
     seen_by: Annotated[Array, Spec("u1", "n")]  # of truths: NOT_SAID, BY_EGO, BY_RSU_ALONE or BY_NOBODY
     v2x_age_s: Annotated[Array, Spec("f8", "n")]  # of the newest roadside word at the moment; NaN where there was none
 
@@ -114,6 +115,10 @@ def _seen_by(truth: Truth) -> Array:
     return np.where(unknown, NOT_SAID, np.where(seen_by_ego(truth), BY_EGO, roadside)).astype(np.uint8)
 
 
+def _footprint(flat: Flat) -> Array:
+    return np.column_stack([flat.size_lwh_m[:, :2], flat.yaw_rad])
+
+
 def _joined_rows(made: Flat, wanted: Flat, counts: Array, seen: Array, taken: Array, errors: Array, moments: _Moments,
                  age_s: Array) -> Outcomes:
     widest, none = taken[-1], np.zeros(len(made), bool)
@@ -133,4 +138,5 @@ def _joined_rows(made: Flat, wanted: Flat, counts: Array, seen: Array, taken: Ar
         np.concatenate([made.label, wanted.label]), np.concatenate([made.score, score]), np.concatenate([right, hit]),
         np.concatenate([errors, np.full((len(wanted), len(ERRORS)), np.nan)]),
         np.linalg.norm(place_m[stands] - moments.ego_m[sample], axis=1), speed_mps[stands], place_m - moments.ego_m[sample],
-        place_m[stands], np.concatenate([np.full(len(made), NOT_SAID), seen]), age_s[sample])
+        place_m[stands], np.concatenate([_footprint(made), _footprint(wanted)]),
+        np.concatenate([np.full(len(made), NOT_SAID), seen]), age_s[sample])
