@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from replay import import_commands, judge_commands, search_commands
+from replay import compare_commands, import_commands, judge_commands, search_commands
 from replay.arguments import DrivePath, Json, Overwrite, Target
 
 app = typer.Typer(no_args_is_help=True)
 app.registered_commands += judge_commands.app.registered_commands + search_commands.app.registered_commands
+app.registered_commands += compare_commands.app.registered_commands
 import_app = import_commands.import_app
 
 
