@@ -26,20 +26,23 @@ def search(words: Annotated[list[str], typer.Argument(metavar="PHRASE DRIVES..."
            as_json: Json = False) -> None:
     """Find moments in drives: of one, many, or a folder of thousands. Grammar and columns: data_specs/search.md."""
     from replay.console import print_json, print_table, progress, say
-    from replay.search import ask, moments
-    from replay.search_index import gather
-    from replay.search_phrase import compile_phrase
+    from replay.search import ask, candidates
+    from replay.search_index import gather, require_any
+    from replay.search_phrase import read_phrase
+    from replay.search_sql import moments_sql
 
     phrase, drives = ("", words) if sql else (words[0], words[1:])
-    statement = sql or compile_phrase(phrase)
+    asked = None if sql else read_phrase(phrase)
+    statement = sql if asked is None else moments_sql(asked)
     if explain:
         print_json({"sql": statement}) if as_json else print(statement)
         return
     if not drives:
         raise typer.BadParameter("at least one drive, or a folder of drives, after the phrase", param_hint="DRIVES")
     searched = gather([Path(one) for one in drives], lambda paths: progress(paths, "reading drives"))
-    rows = ask(searched, statement)
-    found = rows if sql else moments(rows)
+    require_any(searched)
+    read = searched if asked is None else candidates(searched, asked)
+    found = ask(read, statement)
     if out is not None:
         _write(found, out)
     shown = found.slice(0, limit)

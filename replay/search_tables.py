@@ -1,4 +1,5 @@
-"""A drive as three flat tables that SQL can ask: objects (a row for each object of each list), messages, and the ego.
+"""A drive as flat tables that SQL can ask: objects (a row for each object of each list), messages, the ego, and events (a row for
+each record that is not a sensor's).
 
 Every number that a search compares is a column here, worked out once, with the same functions as the metrics use: distance and
 gap to the ego, time to collision, acceleration, who is hidden. data_specs/search.md lists the columns.
@@ -21,10 +22,11 @@ from replay.recorded import RecordedDrive
 from replay.search_beside import beside_ego, with_velocities
 
 pc: Any = arrow_compute  # its functions are made when it is loaded
-TABLES = ("objects", "messages", "ego")
+TABLES = ("objects", "messages", "ego", "events")
 MESSAGE_KINDS = tuple(kind.__name__ for kind in (RoadsideMessage, StationMessage, SignalMessage, LaneMap, HazardMessage))
 ACCELERATION_OVER_NS = 400_000_000  # at least: differences over shorter times are noise
 _CLASS_TITLES = np.array([label.title for label in sorted(ObjectClass)])
+_COUNTED = {"ObjectList": "label", "Truth": "ignore", "EgoPose": "taken_ns", "RsuHealth": "rsu"}  # a small field of each
 _OBJECT_FIELDS = ("boxes", "source", "measured_ns", "label", "score", "existence", "velocity_mps", "track_id")
 
 
@@ -36,12 +38,17 @@ def flat_tables(drive: RecordedDrive) -> dict[str, pa.Table]:
     units = {drive.info.site.publisher_of(rsu): rsu.name for rsu in drive.info.site.rsus}
     found = [_objects(drive, topic, kind, ego, start_ns) for topic, kind in _kinds(drive) if kind in ("ObjectList", "Truth")]
     heard = [_messages(drive, topic, kind, units, start_ns) for topic, kind in _kinds(drive) if kind in MESSAGE_KINDS]
-    return {"objects": pa.concat_tables([OBJECTS.empty_table(), *found]),
-            "messages": pa.concat_tables([MESSAGES.empty_table(), *heard]).sort_by("time_ns"), "ego": ego_table}
+    events = [_events(drive, topic, kind, start_ns) for topic, kind in _kinds(drive) if kind in _COUNTED]
+    messages = pa.concat_tables([MESSAGES.empty_table(), *heard]).sort_by("time_ns")
+    return {"objects": pa.concat_tables([OBJECTS.empty_table(), *found]), "messages": messages, "ego": ego_table,
+            "events": pa.concat_tables([messages.select(EVENTS.names), *events]).sort_by("time_ns")}
 
 
+EVENTS = pa.schema([("topic", pa.string()), ("kind", pa.string()), ("time_ns", pa.int64()), ("t_s", pa.float64()),
+                    ("objects", pa.int64())])
 OBJECTS = pa.schema([
-    ("topic", pa.string()), ("time_ns", pa.int64()), ("t_s", pa.float64()), ("source", pa.string()), ("class", pa.string()),
+    ("row", pa.int64()), ("topic", pa.string()), ("time_ns", pa.int64()), ("t_s", pa.float64()),
+    ("source", pa.string()), ("class", pa.string()),
     ("track_id", pa.int64()), *((name, pa.float32()) for name in (
         "x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad", "vx_mps", "vy_mps", "speed_mps", "acceleration_mps2",
         "score", "existence", "distance_m", "gap_m", "ttc_s", "pet_s", "ahead_m", "left_m", "closing_mps")),
@@ -94,7 +101,7 @@ def _objects(drive: RecordedDrive, topic: str, kind: str, ego: Mapping[str, Arra
     hidden = _hidden(points, _flat(records["pixels_visible"]), _flat(records["roadside_points"]), near["distance_m"],
                      _flat(records["ignore"])) if truth else np.zeros(len(time_ns), bool)
     return _table([
-        pa.array([topic] * len(time_ns), pa.string()), time_ns, _since_s(time_ns, start_ns),
+        np.arange(len(time_ns)), pa.array([topic] * len(time_ns), pa.string()), time_ns, _since_s(time_ns, start_ns),
         lists["source"].combine_chunks().take(pa.array(np.repeat(np.arange(len(counts)), counts))),
         _CLASS_TITLES[_flat(lists["label"])], track_id, *center_m.T, *size_m.T, yaw, *velocity.T, speed,
         _slopes_of_tracks(track_id, time_ns, speed), _flat(lists["score"]), _flat(lists["existence"]).astype(float),
@@ -113,6 +120,15 @@ def _messages(drive: RecordedDrive, topic: str, kind: str, units: Mapping[str, s
     return _table([pa.array([topic] * n, pa.string()), time_ns, _since_s(time_ns, start_ns), pa.array([kind] * n, pa.string()),
                    header["publisher"], names, header["wire_format"], generated, received, delay_s, pc.cast(counts, pa.int64()),
                    pc.cast(pc.binary_length(header["raw"]), pa.int64())], MESSAGES)
+
+
+def _events(drive: RecordedDrive, topic: str, kind: str, start_ns: int) -> pa.Table:
+    records = drive.columns(topic, kind, [_COUNTED[kind]])
+    time_ns, n = records["time_ns"].to_numpy(), records.num_rows
+    lists = kind in ("ObjectList", "Truth")
+    counts = pc.list_value_length(records[_COUNTED[kind]]).to_numpy() if lists else np.zeros(n, np.int64)
+    return _table([pa.array([topic] * n, pa.string()), pa.array([kind] * n, pa.string()), time_ns, _since_s(time_ns, start_ns),
+                   counts], EVENTS)
 
 
 def _hidden(points: Array, pixels: Array, roadside: Array, distance_m: Array, ignore: Array) -> Array:
