@@ -45,6 +45,64 @@ def moments(compared: Comparison, dashboard: str) -> list[dict[str, Any]]:
     for drive, (changed, changes) in _by_drive(compared):
         for time_ns in np.unique(changed.time_ns):
             counts = {name: int(mask[changed.time_ns == time_ns].sum()) for name, mask in changes.items()}
+            rows.append({"drive": drive.drive_id, "at_s": (int(time_ns) - drive.start_ns) / 1e9, **counts,
+                         "link": moment_link(dashboard, drive, int(time_ns))})
+    return sorted(rows, key=lambda row: (row["gained"] + row["gone_false"] - row["lost"] - row["new_false"], row["drive"],
+                                         row["at_s"]))
+
+
+def tracks(compared: Comparison, dashboard: str) -> list[dict[str, Any]]:
+    """Every true object that a run found at moments when the other did not, the one that B lost most often first.
+
+    Objects without an identity are left out.
+    """
+    rows = []
+    for place, drive in enumerate(compared.drives):
+        own = compared.fates[(compared.fates.drive == place) & compared.fates.is_truth & (compared.fates.track_id >= 0)]
+        changes = own.changes()
+        rows += [_track(drive, own[own.track_id == one], int(one), dashboard)
+                 for one in np.unique(own.track_id[changes["lost"] | changes["gained"]])]
+    return sorted(rows, key=lambda row: (row["gained"] - row["lost"], row["drive"], row["track_id"]))
+
+
+def to_json(compared: Comparison, a: str, b: str, dashboard: str) -> dict[str, Any]:
+    """Plain values: what was compared, counts by slice, and every moment and track with a change."""
+    return {"a": a, "b": b, "drives": [one.drive_id for one in compared.drives], "only_in_a": list(compared.only_a),
+            "only_in_b": list(compared.only_b), "least_score": compared.least_score, "notes": notes(compared),
+            "slices": dict(slices(compared.fates)), "moments": moments(compared, dashboard),
+            "tracks": tracks(compared, dashboard)}
+
+
+def notes(compared: Comparison) -> list[str]:
+    """What a reader of the tables must know, a line each."""
+    said = [f"{len(compared.drives)} drives; boxes that score {compared.least_score:g} or more, truths found within 2 m"]
+    said += [f"only A has {', '.join(compared.only_a)}"] if compared.only_a else []
+    said += [f"only B has {', '.join(compared.only_b)}"] if compared.only_b else []
+    for name, run in (("A", compared.runs_a), ("B", compared.drives)):
+        silent = sum(one.silent for one in run)
+        said += [f"{name} says nothing, not even that there is nothing, at {silent} moments of truth"] if silent else []
+    return said
+
+
+def markdown(compared: Comparison, a: str, b: str, dashboard: str) -> str:
+    """The page of a comparison: slices, and the moments and tracks that changed most, with links."""
+    lines = [f"# {_plain(a)} (A) and {_plain(b)} (B)", "", *(f"- {_plain(line)}" for line in notes(compared)), ""]
+    lines += _table(["slice", *COLUMNS], _slice_rows(compared))
+    for title, rows, columns in (("Moments", moments(compared, dashboard), ["drive", *CHANGES]),
+                                 ("Tracks", tracks(compared, dashboard), ["drive", *TRACK_COLUMNS])):
+        lines += ["", f"## {title}, {len(rows)} with a change", ""]
+        lines += _table(["at", *columns], [[f"[{row['at_s']:.2f} s]({row['link']})", *(row[name] for name in columns)]
+                                           for row in rows[:SHOWN]])
+    return "\n".join(lines) + "\n"
+
+
+def changes_table(compared: Comparison, dashboard: str) -> pa.Table:
+    """A row for each change, by drive and time."""
+    rows = []
+    for drive, (changed, changes) in _by_drive(compared):
+        kind = np.select(list(changes.values()), list(changes))
+        for i in np.argsort(changed.time_ns, kind="stable").tolist():
+            time_ns = int(changed.time_ns[i])
             rows.append({
                 "drive": drive.drive_id, "time_ns": time_ns, "at_s": (time_ns - drive.start_ns) / 1e9, "change": str(kind[i]),
                 "class": ObjectClass(int(changed.label[i])).title, "track_id": int(changed.track_id[i]),
