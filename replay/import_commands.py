@@ -43,3 +43,13 @@ def import_dair_v2x(source: Source, drive: Target, apply_offset: Annotated[bool,
     from replay.recorder import import_drive
 
     show_info(import_drive(DairV2xImporter(source, apply_offset=apply_offset), drive, overwrite), drive, as_json)
+
+
+@import_app.command("argoverse2")
+def import_argoverse2(source: Source, drive: Target, overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """Argoverse 2: the folder of one sensor log."""
+    from replay.importers.argoverse2 import Argoverse2Importer
+    from replay.info import show_info
+    from replay.recorder import import_drive
+
+    show_info(import_drive(Argoverse2Importer(source), drive, overwrite), drive, as_json)
