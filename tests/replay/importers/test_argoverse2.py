@@ -38,7 +38,8 @@ def made_log(folder, *, pictures=True, boxes=True, ticks=3):
     times = [FIRST_NS + tick * STEP_NS for tick in range(ticks)]
     poses = [FIRST_NS + i * 10_000_000 for i in range(-1, 10 * ticks + 1)]
     write(folder / "city_SE3_egovehicle.feather", [
-        {"timestamp_ns": time_ns, **HALF_TURN, **place(1000.0 - 10.0 * (time_ns - FIRST_NS) / 1e9, 500.0, 60.0)} for time_ns in poses])
+        {"timestamp_ns": time_ns, **HALF_TURN, **place(1000.0 - 10.0 * (time_ns - FIRST_NS) / 1e9, 500.0, 60.0)}
+        for time_ns in poses])
     write(folder / "calibration" / "egovehicle_SE3_sensor.feather", [
         {"sensor_name": name, **NO_TURN, **place(1.0, 0.0, height)}
         for name, height in (("up_lidar", 1.6), ("down_lidar", 1.5), ("ring_front_center", 1.4))])
