@@ -28,9 +28,14 @@ def footprint_corners_m(center_m: Array, size_lw_m: Array, yaw_rad: Array) -> Ar
 
 def gap_m(corners_m: Array, other_corners_m: Array) -> Array:
     """Least distances [n] between rectangles given by their corners [n, 4, 2]; 0 where they overlap."""
-    enter, leave = _overlap_times(corners_m, other_corners_m, np.zeros((len(corners_m), 2)))
     apart = np.minimum(_corner_to_edges_m(corners_m, other_corners_m), _corner_to_edges_m(other_corners_m, corners_m))
-    return np.where(enter <= leave, 0.0, apart)
+    return np.where(overlap(corners_m, other_corners_m), 0.0, apart)
+
+
+def overlap(corners_m: Array, other_corners_m: Array) -> Array:
+    """Mask [n] of the rectangles, given by their corners [n, 4, 2], that overlap or touch."""
+    enter, leave = _overlap_times(corners_m, other_corners_m, np.zeros((len(corners_m), 2)))
+    return enter <= leave
 
 
 def time_to_collision_s(corners_m: Array, other_corners_m: Array, approach_mps: Array) -> Array:
@@ -61,10 +66,10 @@ def post_encroachment_s(time_s: Array, corners_m: Array, other_time_s: Array, ot
         others = first[rows, None] + np.arange(int((after - first)[rows].max(initial=0)))
         valid = others < after[rows, None]
         others = np.where(valid, others, 0)
-        apart_m = np.linalg.norm(center_m[rows, None] - other_center_m[others], axis=-1)
+        apart_m = np.hypot(center_m[rows, :1] - other_center_m[others, 0], center_m[rows, 1:] - other_center_m[others, 1])
         row, place = np.nonzero(valid & (apart_m <= radius_m[rows, None] + other_radius_m[others]))
         row, other = rows[row], others[row, place]
-        over = gap_m(corners_m[row], other_corners_m[other]) == 0.0
+        over = overlap(corners_m[row], other_corners_m[other])
         np.minimum.at(least_s, row[over], np.abs(time_s[row] - other_time_s[other])[over])
     return least_s
 

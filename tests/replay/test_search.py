@@ -250,8 +250,8 @@ def test_drives_whose_summary_rules_a_phrase_out_are_not_read(drive, phrase, rea
 
 
 @pytest.mark.parametrize("phrase", [
-    "car", "car faster than 5", "pedestrian hidden", "vehicle speed = 0", "car gap between 20 and 30", "car closing > 9 or pet < 1",
-    "pedestrian crossing or ttc < 1", "ego faster than 9.999",
+    "car", "car faster than 5", "pedestrian hidden", "vehicle speed = 0", "car gap between 20 and 30", "car closing > 9",
+    "car closing > 9 or pet < 1", "pedestrian crossing or ttc < 1", "ego faster than 9.999",
 ])
 def test_a_summary_never_rules_out_a_drive_with_hits(drive, phrase):
     searched = gather([drive])
