@@ -100,7 +100,7 @@ def changes_table(compared: Comparison, dashboard: str) -> pa.Table:
     """A row for each change, by drive and time."""
     rows = []
     for drive, (changed, changes) in _by_drive(compared):
-        kind = np.select(list(changes.values()), list(changes))
+        kind = np.select(list(changes.values()), list(changes), default="")
         for i in np.argsort(changed.time_ns, kind="stable").tolist():
             time_ns = int(changed.time_ns[i])
             rows.append({
@@ -128,12 +128,13 @@ def write_report(out: Path, compared: Comparison, a: str, b: str, dashboard: str
     from replay.results_folder import put_file, require_new
 
     require_new(out)
-    out.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
     pq.write_table(changes_table(compared, dashboard), sink)
-    put_file(out / "changes.parquet", sink.getvalue().to_pybytes())
-    put_file(out / "compare.json", (json.dumps(to_json(compared, a, b, dashboard), indent=1) + "\n").encode())
-    put_file(out / "compare.md", markdown(compared, a, b, dashboard).encode())
+    files = {"changes.parquet": sink.getvalue().to_pybytes(), "compare.md": markdown(compared, a, b, dashboard).encode(),
+             "compare.json": (json.dumps(to_json(compared, a, b, dashboard), indent=1) + "\n").encode()}
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        put_file(out / name, content)
 
 
 def show(compared: Comparison, a: str, b: str, dashboard: str) -> None:

@@ -42,11 +42,11 @@ def judge_drive(drive: Drive, folder: str, topic: str, against: str) -> Judged:
             there = ", ".join(sorted(info.topics)) or "none"
             raise InputError(f"drive {info.drive_id}", f"no {name}", f"one of its topics: {there}")
     seen = drive if against == TRUTH else _Against(drive, against)
-    outcomes = outcomes_of(seen, topic)
     truth_ns, said_ns = ({event.time_ns for event in seen.events(topics=[name])} for name in (TRUTH, topic))
     if not truth_ns & said_ns:
         raise InputError(f"drive {info.drive_id}, {topic}", f"{len(said_ns)} lists, none at a moment of {against}",
                          f"lists at moments of {against}: boxes are held against the truth of their own time")
+    outcomes = outcomes_of(seen, topic)
     return Judged(info.drive_id, folder, info.start_ns, outcomes, track_ids(seen, topic, outcomes), len(truth_ns - said_ns))
 
 
