@@ -12,7 +12,7 @@ from replay.drive import Drive
 if TYPE_CHECKING:
     from replay.results_folder import DriveResult
 
-PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative", "messages")
+PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative", "dair-v2x", "calibration", "messages")
 MOST_COLUMNS = 16  # of a table that people read
 
 
@@ -50,6 +50,14 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
         from replay.metrics.cooperative import evaluate_cooperative
 
         return evaluate_cooperative(drive)
+    if protocol == "dair-v2x":
+        from replay.metrics.dair_ap import evaluate_dair
+
+        return evaluate_dair(drive)
+    if protocol == "calibration":
+        from replay.metrics.calibration import evaluate_calibration
+
+        return evaluate_calibration(drive)
     if protocol == "messages":
         from replay.metrics.message_age import evaluate_messages
 

@@ -6,10 +6,12 @@
 - age_peak_ms: the mean of its peaks, just before something newer came.
 - bytes_per_s: octets of the messages by the seconds from the first received to the last.
 - average_byte: DAIR-V2X's AB, octets by frames of the vehicle: its moments of truth, or its samples where there is no truth.
+  Theirs counts 8 octets for each number that a model hands over; ours are the messages' own, as they went over the wire.
 Slices are "all" (messages of all units together: what any of them knows) and each publisher. Both clocks are the header's: where
 they are not one clock, latency and age hold their difference. Empty case: NaN without messages; a rate or an age needs two.
 Sources: Kaul, Yates, Gruteser, Real-Time Status: How Often Should One Update? (INFOCOM 2012); Costa, Codreanu, Ephremides, Age of
-Information with Packet Management (ISIT 2014) for the peaks; Yu et al., DAIR-V2X (CVPR 2022), 4.2, for AB.
+Information with Packet Management (ISIT 2014) for the peaks; for AB github.com/AIR-THU/DAIR-V2X,
+v2x/models/model_utils/channel.py.
 """
 from __future__ import annotations
 

@@ -47,6 +47,10 @@ def test_an_unknown_protocol_is_named_with_those_that_are_known():
     ((EGO_POSES, VEHICLE_OBJECTS), "kitti", "kitti|KITTI"),
     ((EGO_POSES, VEHICLE_OBJECTS), "cooperative", "truth"),
     ((EGO_POSES, TRUTH), "messages", r"no rsu\.messages"),
+    ((EGO_POSES, VEHICLE_OBJECTS), "dair-v2x", "no truth"),
+    ((EGO_POSES, VEHICLE_OBJECTS), "calibration", "no truth"),
+    ((EGO_POSES, TRUTH), "calibration", "expected objects of the vehicle"),
+    ((EGO_POSES, TRUTH, VEHICLE_OBJECTS), "dair-v2x", r"no pose of 'ego-lidar' in ego\.samples"),
 ])
 def test_a_drive_with_nothing_to_score_is_refused(topics, protocol, complaint):
     with pytest.raises(InputError, match=complaint):

@@ -1,9 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.metrics.calibration import reliability
+from data_specs.objects import ObjectClass
+from replay.metrics.calibration import calibration_scores, reliability
+from tests.replay.metrics.scored import CAR, objects, truth
+
+BUS = ObjectClass.BUS
 
 
 def test_boxes_that_are_right_as_often_as_they_say_have_no_error():
@@ -30,3 +36,24 @@ def test_without_boxes_nothing_is_known():
 def test_errors_lie_between_nought_and_one_and_the_mean_is_not_above_the_largest(rows):
     bins = reliability(*(np.array(column) for column in zip(*rows)))
     assert 0.0 <= bins.ece <= bins.mce + 1e-12 <= 1.0 + 1e-9 and bins.count.sum() == len(rows)
+
+
+def test_a_drives_sources_are_judged_by_class_and_by_existence():
+    there = truth([(0, 0), (10, 0)], label=[CAR, BUS])
+    said = objects([(0.5, 0), (10.5, 0), (30, 0)], [0.85, 0.65, 0.25], label=[CAR, CAR, CAR])
+    values = {score.name: (score.value, score.count) for score in calibration_scores([said], [there], "vehicle")}
+    assert values["score_ECE"] == (pytest.approx((0.15 + 0.65 + 0.25) / 3), 3)
+    assert values["score_right_0.8"] == (1.0, 1) and values["score_right_0.6"] == (0.0, 1)
+    assert values["existence_right_0.9"] == (pytest.approx(2 / 3), 3)  # all say that they exist for sure
+    assert values["existence_MCE"][0] == pytest.approx(1 / 3)
+
+
+def test_a_box_on_what_is_to_be_ignored_does_not_count():
+    there = replace(truth([(0, 0), (10, 0)]), ignore=np.array([False, True]))
+    values = {score.name: score for score in calibration_scores([objects([(0, 0), (10, 0)], [0.9, 0.9])], [there], "vehicle")}
+    assert values["score_ECE"].count == 1 and values["score_ECE"].value == pytest.approx(0.1)
+
+
+def test_a_source_that_said_nothing_has_no_error():
+    values = [score.value for score in calibration_scores([objects([])], [truth([(0, 0)])], "vehicle")]
+    assert np.isnan(values).all() and len(values) == 24
