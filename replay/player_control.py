@@ -99,11 +99,14 @@ def control_socket(control: Control, path: Path) -> Iterator[None]:
     """
     if path.exists():
         raise InputError(path, "there already", "a path for a new socket")
+    server = _Server(str(path), control)
     try:
-        server = _Server(str(path), control)
+        server.server_bind()
     except OSError as error:
+        server.server_close()
         raise InputError(path, str(error), "a path for a socket: in a folder that is there, of at most 100 characters") from error
-    path.chmod(0o600)
+    path.chmod(0o600)  # before anybody can connect
+    server.server_activate()
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="player-control", daemon=True)
     thread.start()
     try:
@@ -120,7 +123,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, path: str, control: Control) -> None:
         self.control = control
-        super().__init__(path, _Talk)
+        super().__init__(path, _Talk, bind_and_activate=False)
 
 
 class _Talk(socketserver.StreamRequestHandler):
