@@ -65,6 +65,25 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
     raise UnknownFormat("protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
 
 
+def left_out(drive: Drive, protocol: str) -> str:
+    """What a drive holds of classes that the protocol has no name for, as a line; "" where there is nothing."""
+    import numpy as np
+
+    from data_specs.objects import NUSCENES_CLASSES, ObjectClass, ObjectList, Truth
+    from replay.drive import TRUTH, VEHICLE_OBJECTS
+
+    if protocol != "nuscenes":
+        return ""
+    counts = {TRUTH: np.zeros(len(ObjectClass), int), VEHICLE_OBJECTS: np.zeros(len(ObjectClass), int)}
+    for event in drive.events(topics=list(counts)):
+        objects = event.payload.objects if isinstance(event.payload, Truth) else event.payload
+        if isinstance(objects, ObjectList):
+            counts[event.topic] += np.bincount(objects.label, minlength=len(ObjectClass))
+    told = [f"{cls.title} ({counts[TRUTH][cls]:,} truths, {counts[VEHICLE_OBJECTS][cls]:,} boxes)" for cls in ObjectClass
+            if cls.title not in NUSCENES_CLASSES and any(each[cls] for each in counts.values())]
+    return f"{drive.info.drive_id}: left out, since nuScenes has no such class: {', '.join(told)}" if told else ""
+
+
 def drive_result(path: Path, protocol: str, name: str | None = None) -> DriveResult:
     """A drive's scores and, for protocol nuscenes, what became of its boxes; `name` is the path to tell, if it is another."""
     from replay.recorded import open_drive

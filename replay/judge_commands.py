@@ -28,8 +28,8 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
                  help="Also write the detections for other evaluators: KITTI txt files, or nuScenes JSON.")] = None,
              as_json: Json = False) -> None:
     """Score drives' detections and tracks against their truth: one at once, or many into a folder of results."""
-    from replay.console import print_json
-    from replay.evaluate import drive_result, sliced
+    from replay.console import print_json, say
+    from replay.evaluate import drive_result, left_out, sliced
     from replay.evaluate import evaluate as evaluated
     from replay.recorded import open_drive
 
@@ -44,6 +44,8 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
     if len(drives) > 1 or shard:
         raise typer.BadParameter("several drives, or a shard of them, go into a folder", param_hint="--out")
     result = evaluated(open_drive(drives[0]), protocol, write_results=write_results)
+    if note := left_out(open_drive(drives[0]), protocol):
+        say(note)
     if slices:
         result = sliced([drive_result(drives[0], protocol)])
     print_json(result.to_json()) if as_json else _show_scores(f"{protocol}: {drives[0]}", result)
@@ -51,13 +53,15 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
 
 def _evaluate_into(drives: list[Path], protocol: str, out: Path, shard: str | None, workers: int, engine: str, slices: bool,
                    as_json: bool) -> None:
-    from replay.console import print_json, print_table
+    from replay.console import print_json, print_table, say
     from replay.evaluate import sliced
     from replay.results_folder import Shard, read_results
     from replay.score_many import evaluate_into
 
     done = evaluate_into(drives, protocol, out, Shard.parse(shard) if shard else None, workers, engine)
     result = sliced(read_results(out)) if slices and done.drives else None
+    for note in done.notes:
+        say(note)
     if as_json:
         scores = {"slices": result.to_json()["scores"]} if result else {}
         print_json({"out": str(out), "drives": done.drives, "failed": dict(done.failed), **scores})

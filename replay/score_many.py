@@ -28,6 +28,7 @@ class Scored:
     path: Path
     data: bytes
     error: str  # "" where it was scored
+    note: str = ""  # what a reader must know
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Done:
 
     drives: tuple[str, ...]
     failed: tuple[tuple[str, str], ...]  # path, error
+    notes: tuple[str, ...] = ()  # what a reader must know
 
     def require_all(self) -> None:
         """InputError that names every drive that could not be scored."""
@@ -58,17 +60,18 @@ def evaluate_into(paths: Sequence[Path], protocol: str, out: Path, shard: Shard 
     names = _ids(sorted(set(paths)))
     out.mkdir(parents=True, exist_ok=True)
     chosen = sorted(names) if shard is None else shard.of(sorted(names))
-    failed = []
+    failed, notes = [], []
     for scored in _in_ray(chosen, protocol, workers) if engine == "ray" else _here(chosen, protocol, workers):
         if scored.error:
             failed.append((str(scored.path), scored.error))
         else:
             write_bytes(out, names[scored.path], scored.data)
+            notes += [scored.note] if scored.note else []
     wrong = {path for path, _ in failed}
     done = [names[path] for path in chosen if str(path) not in wrong]
     if shard is not None and not failed:  # a shard that lacks a drive is not done: merge says so
         write_shard(out, shard, done)
-    return Done(tuple(done), tuple(sorted(failed)))
+    return Done(tuple(done), tuple(sorted(failed)), tuple(sorted(notes)))
 
 
 def score_one(path: Path, protocol: str, folder: Path) -> Scored:
@@ -76,10 +79,11 @@ def score_one(path: Path, protocol: str, folder: Path) -> Scored:
 
     Whatever is wrong with the drive is told and not raised, since the others go on.
     """
-    from replay.evaluate import drive_result
+    from replay.evaluate import drive_result, left_out
+    from replay.recorded import open_drive
 
     try:
-        return Scored(path, to_bytes(drive_result(folder, protocol, str(path))), "")
+        return Scored(path, to_bytes(drive_result(folder, protocol, str(path))), "", left_out(open_drive(folder), protocol))
     except RoadweaveError as error:
         return Scored(path, b"", str(error))
     except Exception as error:

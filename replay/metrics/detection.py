@@ -236,10 +236,13 @@ def near_moments(drive: Drive, topic: str,
 
 
 def _read(drive: Drive, topic: str) -> tuple[dict[int, Truth], dict[int, ObjectList]]:
-    """Truths and detections by time; InputError where there are none."""
+    """Truths and detections by time; InputError where there are none, or two of one moment."""
     truths: dict[int, Truth] = {}
     found: dict[int, ObjectList] = {}
     for event in drive.events(topics=[TRUTH, topic]):
+        known = truths if event.topic == TRUTH else found
+        if event.time_ns in known:
+            raise InputError(f"drive {drive.info.drive_id}, {event.topic} at {event.time_ns}", "two lists", "one list a moment")
         if isinstance(event.payload, Truth):
             truths[event.time_ns] = event.payload
         elif isinstance(event.payload, ObjectList):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from data_specs.boxes import Boxes3D
-from data_specs.errors import InputError, UnknownFormat
+from data_specs.errors import InputError, SpecError, UnknownFormat
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
 from data_specs.results import RunResult, Score
 from replay.drive import EGO_POSES, TRUTH, VEHICLE_OBJECTS, Event, MemoryDrive, TopicInfo
-from replay.evaluate import evaluate, score_tables
+from replay.evaluate import evaluate, left_out, score_tables
+from replay.metrics.outcomes import outcomes_of
 from tests.replay.drives import drive_info
 
 
@@ -55,6 +56,44 @@ def test_an_unknown_protocol_is_named_with_those_that_are_known():
 def test_a_drive_with_nothing_to_score_is_refused(topics, protocol, complaint):
     with pytest.raises(InputError, match=complaint):
         evaluate(drive(*topics), protocol)
+
+
+def test_classes_that_a_protocol_lacks_are_named_with_their_counts():
+    made = drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS)
+    assert left_out(made, "nuscenes") == "test: left out, since nuScenes has no such class: tram (1 truths, 1 boxes)"
+    assert left_out(made, "tracking") == "" and left_out(drive(EGO_POSES), "nuscenes") == ""
+
+
+def test_two_lists_of_one_moment_are_refused():
+    made = drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS)
+    twice = MemoryDrive(made.info, [*made.all_events, made.all_events[-1]])
+    with pytest.raises(InputError, match=r"drive test, vehicle\.objects at 5: two lists, expected one list a moment"):
+        evaluate(twice, "nuscenes")
+
+
+def test_a_drive_with_empty_predictions_scores_nought_and_its_errors_are_one():
+    made = drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS)
+    empty = MemoryDrive(made.info, [Event(5, VEHICLE_OBJECTS, ObjectList.empty("map", "test")), *made.all_events[:2]])
+    result = evaluate(empty, "nuscenes")
+    assert result.value("mAP") == 0.0 and result.value("mATE") == 1.0 and result.value("car_AP", "car") == 0.0
+    outcomes = outcomes_of(empty)
+    assert len(outcomes) == outcomes.is_truth.sum() == 1
+
+
+def test_a_truth_of_nothing_scores_nought_and_is_unknown_by_class():
+    made = drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS)
+    nothing = Truth.build(ObjectList.empty("map", "test"))
+    empty = MemoryDrive(made.info, [made.all_events[0], Event(5, TRUTH, nothing), made.all_events[2]])
+    result = evaluate(empty, "nuscenes")
+    assert result.value("mAP") == 0.0 and np.isnan(result.value("car_AP", "car")) and np.isnan(result.value("mAP_present"))
+
+
+@pytest.mark.parametrize("changes", [{"center_m": np.array([[np.nan, 0, 0]])}, {"yaw_rad": np.array([np.nan])},
+                                     {"size_lwh_m": np.array([[4.0, np.inf, 1.5]])}])
+def test_a_box_that_is_not_a_number_is_named_where_it_is_made(changes):
+    given = {"center_m": np.zeros((1, 3)), "size_lwh_m": np.ones((1, 3)), "yaw_rad": np.zeros(1)} | changes
+    with pytest.raises(SpecError, match=f"{next(iter(changes))}: (nan|inf) at index .*, expected finite values"):
+        Boxes3D("map", **given)
 
 
 def test_result_files_never_overwrite_and_have_no_cooperative_form(tmp_path):
