@@ -10,6 +10,7 @@ from data_specs.arrays import Array
 from data_specs.errors import InputError, MissingInput, RoadweaveError
 from data_specs.objects import ObjectList, Truth
 from replay.compare import Judged
+from replay.console import progress
 from replay.drive import TRUTH, VEHICLE_OBJECTS, Drive, DriveInfo, Event
 from replay.manifest import MANIFEST
 from replay.metrics.detection import ego_places_m
@@ -27,7 +28,8 @@ def read_side(source: Path, topic: str = VEHICLE_OBJECTS, against: str = TRUTH) 
     if source.is_file() or any(source.glob(f"*{ENDING}")):
         judged = list(_kept(source, topic, against))
     else:
-        judged = [judge_drive(open_drive(path), path.name, topic, against) for path in _drives_at(source)]
+        judged = [judge_drive(open_drive(path), path.name, topic, against)
+                  for path in progress(_drives_at(source), f"judging {source.name}")]
     for one, other in zip(ordered := sorted(judged, key=lambda one: one.drive_id), ordered[1:]):
         if one.drive_id == other.drive_id:
             raise InputError(source, f"drives {one.folder} and {other.folder} with one id, {one.drive_id!r}", "each drive once")

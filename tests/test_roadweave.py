@@ -37,7 +37,8 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
     (["info", "no-such-drive"], "no-such-drive"),
     (["import", "kitti", "no-such-folder", "drive"], "no-such-folder"),
     (["import", "pcap", "no-such-file", "drive"], "no-such-file"),
-    (["replay", "no-such-drive", "--bus", "memory:"], "memory:"),
+    (["replay", "no-such-drive", "--bus", "memory:"], "no-such-drive"),
+    (["record", "drive", "--bus", "memory:"], "memory:"),
     (["demo", "--bus", "carrier-pigeon:", "--no-dashboard"], "carrier-pigeon"),
     (["demo", "--scenario", "moon", "--no-dashboard"], "moon"),
 ])
