@@ -117,8 +117,8 @@ def bench(
         show(speed)
 
 
-@app.command()
-def export(
+@app.command("export-network")
+def export_network(
     out: Annotated[Path, typer.Option("--out", help="The file to write (.pt2).")],
     weights: Annotated[Path | None, typer.Option(help="Weights to export; default: those shipped.")] = None,
     points: Annotated[int, typer.Option(min=1, help="Rows of points that it takes; fewer are padded with NaN.")] = 100_000,
@@ -128,11 +128,11 @@ def export(
 ) -> None:
     """Write a network as a file that torch runs without Roadweave, held against the network itself."""
     from perception.checkpoint import load_weights
-    from perception.export import export as exported
+    from perception.export import export
     from perception.load import shipped_weights
     from replay.console import print_json, print_table
 
-    written = exported(load_weights(weights or shipped_weights()), out, points, cameras, compiled)
+    written = export(load_weights(weights or shipped_weights()), out, points, cameras, compiled)
     if as_json:
         print_json(written.to_json())
         return

@@ -17,6 +17,7 @@ import foxglove_schemas_protobuf.FrameTransform_pb2 as transform_pb2
 import foxglove_schemas_protobuf.FrameTransforms_pb2 as transforms_pb2
 import foxglove_schemas_protobuf.PackedElementField_pb2 as element_pb2
 import foxglove_schemas_protobuf.PointCloud_pb2 as cloud_pb2
+import foxglove_schemas_protobuf.SceneUpdate_pb2 as scene_pb2
 import numpy as np
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from PIL import Image
@@ -27,11 +28,15 @@ from data_specs.sensors import CameraImage, CameraModel, PointCloud, Sample
 
 JPEG_QUALITY = 90
 NS = 1_000_000_000
-SAMPLE = "roadweave.Sample"
+SAMPLE, MESSAGE = "roadweave.Sample", "roadweave.Message"
+JSON_SCHEMAS = {  # what of ours is no Foxglove schema
+    SAMPLE: "Poses of a sample and the order of its parts, which share this message's log_time and sequence.",
+    MESSAGE: "A V2X message: kind, publisher, wire_format, times, segment, number of objects, and its octets as hex.",
+}
 _MESSAGES: dict[str, Any] = {
     "foxglove.PointCloud": cloud_pb2.PointCloud, "foxglove.CompressedImage": image_pb2.CompressedImage,
     "foxglove.CameraCalibration": calibration_pb2.CameraCalibration,
-    "foxglove.FrameTransforms": transforms_pb2.FrameTransforms,
+    "foxglove.FrameTransforms": transforms_pb2.FrameTransforms, "foxglove.SceneUpdate": scene_pb2.SceneUpdate,
 }
 _POINT = np.dtype([("xyz_m", "<f4", 3), ("intensity", "<f4"), ("offset_ns", "<i4"), ("ring", "u1")])
 _FLOAT32, _INT32, _UINT8 = (element_pb2.PackedElementField.NumericType.Value(name) for name in ("FLOAT32", "INT32", "UINT8"))

@@ -39,10 +39,6 @@ from replay.drive import Event
 from replay.foxglove import Parts
 
 CHUNK_BYTES = 1024 * 1024
-SAMPLE_SCHEMA = json.dumps({
-    "title": foxglove.SAMPLE, "type": "object",
-    "description": "Poses of a sample and the order of its parts, which share this message's log_time and sequence.",
-}).encode()
 _KEPT_CHUNKS = 4  # decompressed, so that topics read side by side do not unpack a chunk twice
 RECORD_HEAD = struct.Struct("<BQ")
 
@@ -96,11 +92,11 @@ class SampleWriter:
     def _channel(self, name: str, schema: str) -> int:
         if name not in self._channels:
             if schema not in self._schemas:
-                encoding, data = ("jsonschema", SAMPLE_SCHEMA) if schema == foxglove.SAMPLE else (
+                encoding, data = ("jsonschema", json_schema(schema)) if schema in foxglove.JSON_SCHEMAS else (
                     "protobuf", foxglove.schema(schema))
                 self._schemas[schema] = self._writer.register_schema(schema, encoding, data)
                 self._define(Schema(self._schemas[schema], data, encoding, schema))
-            encoding = "json" if schema == foxglove.SAMPLE else "protobuf"
+            encoding = "json" if schema in foxglove.JSON_SCHEMAS else "protobuf"
             self._channels[name] = self._writer.register_channel(name, encoding, self._schemas[schema])
             self._define(Channel(self._channels[name], name, encoding, {}, self._schemas[schema]))
         return self._channels[name]
@@ -110,6 +106,11 @@ class SampleWriter:
         builder = RecordBuilder()
         definition.write(builder)
         self._stream.write(builder.end())
+
+
+def json_schema(name: str) -> bytes:
+    """The schema of a message of ours that travels as JSON."""
+    return json.dumps({"title": name, "type": "object", "description": foxglove.JSON_SCHEMAS[name]}).encode()
 
 
 @dataclass

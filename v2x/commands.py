@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from replay.arguments import Json
-from v2x import gateway_commands, kafka_commands, keys_commands, replay_commands
+from v2x import export_commands, gateway_commands, kafka_commands, keys_commands, replay_commands
 
 app = typer.Typer(no_args_is_help=True)
+app.registered_commands += export_commands.app.registered_commands
 app.registered_commands += gateway_commands.app.registered_commands
 app.registered_commands += kafka_commands.app.registered_commands
 app.registered_commands += replay_commands.app.registered_commands
