@@ -36,6 +36,31 @@ def import_pcap(source: Annotated[Path, typer.Argument(help="An Ethernet capture
     show_info(import_drive(PcapImporter(source), drive), drive, as_json)
 
 
+@import_app.command("ode")
+def import_ode(source: Annotated[Path, typer.Argument(help="JSON records of a US DOT ODE, one a line or a file; or a folder.")],
+               drive: Annotated[Path, typer.Argument(help="The drive to make: a folder that does not exist yet.")],
+               as_json: Json = False) -> None:
+    """Messages that an Operational Data Environment recorded: BSM, SDSM, PSM, SPaT, MAP."""
+    from replay.info import show_info
+    from replay.recorder import import_drive
+    from v2x.import_log import ode_log
+
+    show_info(import_drive(ode_log(source), drive), drive, as_json)
+
+
+@import_app.command("j2735-xml")
+def import_j2735_xml(
+        source: Annotated[Path, typer.Argument(help="Lines of a time of arrival (ms) and a message frame in XML; or a folder.")],
+        drive: Annotated[Path, typer.Argument(help="The drive to make: a folder that does not exist yet.")],
+        as_json: Json = False) -> None:
+    """J2735 messages that were recorded as XML, as the US pilots' logs hold them."""
+    from replay.info import show_info
+    from replay.recorder import import_drive
+    from v2x.import_log import j2735_xml_log
+
+    show_info(import_drive(j2735_xml_log(source), drive), drive, as_json)
+
+
 @app.command()
 def inspect(source: Annotated[str, typer.Argument(help="A message as hex, a file that holds one, or - for standard input.")],
             as_json: Json = False) -> None:

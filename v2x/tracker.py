@@ -133,10 +133,12 @@ def objects_of(state: TrackerState, source: str, config: TrackerConfig) -> Objec
 
     A score is the chance that at least one source is right about the object, by each one's running score and trust, times
     the share of its class in the vote: what two sources see ranks above what one sees, and what nobody sees any more sinks.
+    Of what nobody gave a class the chance alone counts.
     """
     tracks = state.tracks[state.tracks.existence >= config.output_existence]
     votes = np.exp(tracks.class_log - tracks.class_log.max(axis=1, keepdims=True, initial=-np.inf))
     share = votes.max(axis=1, initial=0.0) / np.maximum(votes.sum(axis=1), 1e-300)
+    share[tracks.label == ObjectClass.UNKNOWN] = 1.0
     trust = np.array(state.trust)
     score = np.clip((1.0 - np.prod(1.0 - tracks.score * trust, axis=1)) * share, 0.0, 1.0)
     order = np.lexsort((tracks.id, -score))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data_specs.messages import LaneMap, SignalMessage, StationMessage
-from tests.v2x.xer import value_of
 from v2x.codecs import bsm, decode, map_data, spat
+from v2x.codecs.xer import value_of
 
 MS = 1_000_000
 

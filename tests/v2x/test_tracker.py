@@ -110,6 +110,11 @@ def test_the_majority_names_the_class_and_a_quarrel_lowers_the_score():
     assert found(mixed).score[0] < found(agreed).score[0]
 
 
+def test_what_nobody_gave_a_class_is_unknown_and_as_sure_as_its_being_there():
+    known, unknown = (found(watched([[[0.0, 0.0]]] * 10, label=label)) for label in (ObjectClass.CAR, ObjectClass.UNKNOWN))
+    assert unknown.label.tolist() == [ObjectClass.UNKNOWN] and unknown.score[0] >= known.score[0] > 0.3
+
+
 def test_an_object_measured_before_its_message_is_placed_where_it_is_by_now():
     velocity = np.array([[10.0, 0.0]])
     objects = objects_at("map", "rsu-1", START_NS - TICK_NS, [[0.0, 0.0]], velocity_mps=velocity)
