@@ -16,16 +16,32 @@ import numpy as np
 import pytest
 
 from data_specs.errors import BusError, InputError
+from data_specs.pose import SE3
+from data_specs.site import Crossing, Rsu, Site
 from replay.bus import MemoryBus
-from replay.drive import EGO_POSES, ROADSIDE_MESSAGES, TRUTH, VEHICLE_OBJECTS, Event
+from replay.drive import (
+    EGO_POSES,
+    FUSED_TRACKS,
+    ROADSIDE_MESSAGES,
+    TRUTH,
+    VEHICLE_OBJECTS,
+    DriveInfo,
+    Event,
+    MemoryDrive,
+    TopicInfo,
+    rsu_objects,
+)
 from replay.faults import Link
 from replay.player import MAX_SPEED
-from replay.player_faults import Faults
+from replay.player_faults import Faults, Outage
 from replay.recorded import open_drive
 from replay.recorder import Recorder
 from tests.replay.drives import START_NS, STEP_NS, drive_info, events, message
-from v2x.records import BUS_TOPICS
+from tests.v2x.scene import ORIGIN, TICK_NS, objects_at, vehicle_event
+from v2x.records import BUS_TOPICS, DEAD_LETTERS
 from v2x.replay_drive import Rehearsal, Stretch, bounds_ns, play_onto, replay_drive
+from v2x.rsu import RoadsideUnit
+from v2x.worker import FusionWorker
 
 FAULTS = Faults(Link(loss=0.2, duplicate=0.2, jitter_ms=150.0), reorder=0.2, corrupt=0.5, clock_offset_ms=20.0, seed=3)
 
@@ -60,6 +76,37 @@ def test_faults_befall_messages_alone(drive):
     assert others[0] == others[1]
     values = {record[2] for record in clean if record[0] == ROADSIDE_MESSAGES}
     assert any(record[2] not in values for record in struck if record[0] == ROADSIDE_MESSAGES)
+
+
+def heard_drive() -> MemoryDrive:
+    """Three seconds of a vehicle and of a unit that sends real octets, both of which see one car."""
+    rsu = Rsu("rsu-1", "x", 101, "", "", SE3.from_yaw("map", "rsu-1", 0.5, np.array([10.0, 5.0, 6.0])))
+    unit, made = RoadsideUnit(rsu, ORIGIN, latency_ns=30_000_000), []
+    for time_ns in range(START_NS, START_NS + 30 * TICK_NS, TICK_NS):
+        seen = objects_at("rsu-1", "rsu-1", time_ns, [[10.0, 0.0]], sigma_m=0.3)
+        made += [vehicle_event(time_ns, [[20.0, 0.0]], sigma_m=0.3), *unit.process(Event(time_ns, rsu_objects("rsu-1"), seen))]
+    topics = {name: TopicInfo("x", 30) for name in (VEHICLE_OBJECTS, ROADSIDE_MESSAGES)}
+    site = Site((Crossing("x", ORIGIN, np.array([[-80.0, -80.0], [80.0, -80.0], [0.0, 80.0]]), "off"),), (rsu,))
+    return MemoryDrive(DriveInfo("heard", ORIGIN, START_NS, START_NS + 29 * TICK_NS, topics, site, "test"), made)
+
+
+@pytest.mark.parametrize(("faults", "read", "refused"), [
+    (None, 60, 0), (Faults(outages=(Outage("rsu-1", 1.0, 2.0),)), 50, 0), (Faults(Link(duplicate=1.0)), 90, 0),
+    (Faults(corrupt=1.0), 60, None), (Faults(Link(loss=0.3, jitter_ms=60.0), reorder=0.3, clock_offset_ms=-20.0, seed=1), 54, 0),
+])
+def test_whatever_befalls_messages_the_worker_goes_on_and_keeps_what_it_cannot_read(faults, read, refused):
+    drive, bus = heard_drive(), MemoryBus()
+    worker = FusionWorker(bus, drive.info)
+    play_onto(bus, drive, Stretch(MAX_SPEED, faults=faults))
+    while worker.step():
+        pass
+    worker.finish()
+    worker.close()
+    letters = bus.subscribe([DEAD_LETTERS]).poll()
+    assert worker.counts["records"] == read
+    assert worker.counts["refused"] == len(letters)
+    assert len(letters) == refused if refused is not None else len(letters) > 0
+    assert worker.topics[FUSED_TRACKS] == 30
 
 
 class Noted(Rehearsal):
