@@ -2,25 +2,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_specs.errors import InputError, UnknownFormat
 from data_specs.results import RunResult
-from replay.drive import Drive
+from replay.drive import FUSED_TRACKS, VEHICLE_OBJECTS, Drive
 
 if TYPE_CHECKING:
     from replay.results_folder import DriveResult
 
 PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative", "dair-v2x", "calibration", "messages")
+TOPIC_OF = {"nuscenes": VEHICLE_OBJECTS, "tracking": FUSED_TRACKS}  # what a protocol scores where nobody says
 MOST_COLUMNS = 16  # of a table that people read
 
 
-def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> RunResult:
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How drives are scored."""
+
+    protocol: str
+    topic: str = ""  # what is scored, of protocols nuscenes and tracking; "" is vehicle.objects and fused.tracks
+    results: Path | None = None  # a detector's result files, scored in place of vehicle.objects
+
+
+def evaluate(drive: Drive, protocol: str, write_results: Path | None = None, topic: str = "") -> RunResult:
     """The scores of one protocol; UnknownFormat for one that is not known, InputError where there is nothing to score.
 
-    `write_results` is a folder to make; it is written first, since others may know truth that the drive lacks.
+    `write_results` is a folder to make; it is written first, since others may know truth that the drive lacks. `topic` is as of
+    Scoring.
     """
+    if topic and protocol not in TOPIC_OF:
+        raise InputError("--topic", f"{topic} for protocol {protocol}", f"protocol {' or '.join(TOPIC_OF)}")
     if protocol == "nuscenes":
         from replay.metrics.detection import evaluate_nuscenes
 
@@ -28,7 +42,7 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
             from replay.metrics.nuscenes_json import write_detections
 
             write_detections(drive, write_results)
-        return evaluate_nuscenes(drive)
+        return evaluate_nuscenes(drive, topic or TOPIC_OF[protocol])
     if protocol == "tracking":
         from replay.metrics.tracking_scores import evaluate_tracking
 
@@ -36,7 +50,7 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None) -> 
             from replay.metrics.nuscenes_json import write_tracks
 
             write_tracks(drive, write_results)
-        return evaluate_tracking(drive)
+        return evaluate_tracking(drive, topic or TOPIC_OF[protocol])
     if protocol == "kitti":
         from replay.metrics.kitti import evaluate_kitti, write_kitti_results
 
@@ -84,20 +98,32 @@ def left_out(drive: Drive, protocol: str) -> str:
     return f"{drive.info.drive_id}: left out, since nuScenes has no such class: {', '.join(told)}" if told else ""
 
 
-def drive_result(path: Path, protocol: str, name: str | None = None) -> DriveResult:
-    """A drive's scores and, for protocol nuscenes, what became of its boxes; `name` is the path to tell, if it is another."""
+def open_scored(path: Path, scoring: Scoring) -> Drive:
+    """The drive at a path, with the results that are to be scored in it."""
     from replay.recorded import open_drive
-    from replay.results_folder import DriveResult
 
     drive = open_drive(path)
+    if scoring.results is None:
+        return drive
+    from replay.metrics.foreign_results import with_results
+
+    return with_results(drive, scoring.results)
+
+
+def drive_result(path: Path, scoring: Scoring, name: str | None = None) -> DriveResult:
+    """A drive's scores and, for protocol nuscenes, what became of its boxes; `name` is the path to tell, if it is another."""
+    from replay.results_folder import DriveResult
+
+    drive = open_scored(path, scoring)
     outcomes, conditions = None, {}
-    result = evaluate(drive, protocol)
-    if protocol == "nuscenes":
+    topic = scoring.topic or TOPIC_OF.get(scoring.protocol, "")
+    result = evaluate(drive, scoring.protocol, topic=scoring.topic)
+    if scoring.protocol == "nuscenes":
         from replay.metrics.outcomes import outcomes_of
         from replay.metrics.slices import conditions_of
 
-        outcomes, conditions = outcomes_of(drive), conditions_of(drive.info)
-    return DriveResult(drive.info.drive_id, name or str(path), result, outcomes, conditions, drive.info.start_ns)
+        outcomes, conditions = outcomes_of(drive, topic), conditions_of(drive.info)
+    return DriveResult(drive.info.drive_id, name or str(path), result, outcomes, conditions, drive.info.start_ns, topic)
 
 
 def sliced(results: Sequence[DriveResult]) -> RunResult:

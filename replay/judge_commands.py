@@ -10,6 +10,7 @@ from replay.arguments import Json
 
 if TYPE_CHECKING:
     from data_specs.results import RunResult
+    from replay.evaluate import Scoring
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,41 +25,46 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
              engine: Annotated[str, typer.Option(help="processes, or ray: RAY_ADDRESS' cluster or a local one.")] = "processes",
              slices: Annotated[bool, typer.Option("--slices", help="Show AP and recall by range, speed, who sees, age of V2X, "
                                                   "weather, scenario and area.")] = False,
+             topic: Annotated[str, typer.Option(
+                 help="What nuscenes or tracking scores, if not vehicle.objects or fused.tracks.")] = "",
+             read_results: Annotated[Path | None, typer.Option(
+                 help="Score these in place of vehicle.objects: nuScenes results JSON, or a folder of KITTI txt files.")] = None,
              write_results: Annotated[Path | None, typer.Option(
                  help="Also write the detections for other evaluators: KITTI txt files, or nuScenes JSON.")] = None,
              as_json: Json = False) -> None:
     """Score drives' detections and tracks against their truth: one at once, or many into a folder of results."""
     from replay.console import print_json, say
-    from replay.evaluate import drive_result, left_out, sliced
+    from replay.evaluate import Scoring, drive_result, left_out, open_scored, sliced
     from replay.evaluate import evaluate as evaluated
-    from replay.recorded import open_drive
 
+    scoring = Scoring(protocol, topic, read_results.resolve() if read_results else None)
     if out is not None:
         if write_results is not None:
             raise typer.BadParameter("results for other evaluators are written of one drive, without --out",
                                      param_hint="--write-results")
         if slices and shard:
             raise typer.BadParameter("slices are of all drives: merge the shards and gate them", param_hint="--slices")
-        _evaluate_into(drives, protocol, out, shard, workers, engine, slices, as_json)
+        _evaluate_into(drives, scoring, out, shard, workers, engine, slices, as_json)
         return
     if len(drives) > 1 or shard:
         raise typer.BadParameter("several drives, or a shard of them, go into a folder", param_hint="--out")
-    result = evaluated(open_drive(drives[0]), protocol, write_results=write_results)
-    if note := left_out(open_drive(drives[0]), protocol):
+    drive = open_scored(drives[0], scoring)
+    result = evaluated(drive, protocol, write_results, topic)
+    if note := left_out(drive, protocol):
         say(note)
     if slices:
-        result = sliced([drive_result(drives[0], protocol)])
+        result = sliced([drive_result(drives[0], scoring)])
     print_json(result.to_json()) if as_json else _show_scores(f"{protocol}: {drives[0]}", result)
 
 
-def _evaluate_into(drives: list[Path], protocol: str, out: Path, shard: str | None, workers: int, engine: str, slices: bool,
+def _evaluate_into(drives: list[Path], scoring: Scoring, out: Path, shard: str | None, workers: int, engine: str, slices: bool,
                    as_json: bool) -> None:
     from replay.console import print_json, print_table, say
     from replay.evaluate import sliced
     from replay.results_folder import Shard, read_results
     from replay.score_many import evaluate_into
 
-    done = evaluate_into(drives, protocol, out, Shard.parse(shard) if shard else None, workers, engine)
+    done = evaluate_into(drives, scoring, out, Shard.parse(shard) if shard else None, workers, engine)
     result = sliced(read_results(out)) if slices and done.drives else None
     for note in done.notes:
         say(note)
@@ -68,7 +74,7 @@ def _evaluate_into(drives: list[Path], protocol: str, out: Path, shard: str | No
     else:
         print_table(f"{out}", ["drive"], [[one] for one in done.drives])
         if result:
-            _show_scores(f"{protocol}: {len(done.drives)} drives", result)
+            _show_scores(f"{scoring.protocol}: {len(done.drives)} drives", result)
     done.require_all()
 
 

@@ -36,6 +36,7 @@ class DriveResult:
     outcomes: Outcomes | None
     conditions: Mapping[str, str] = field(default_factory=dict)  # weather, scenario, map: see replay/metrics/slices.py
     start_ns: int = 0  # of the drive
+    topic: str = ""  # what was scored; "" where the protocol leaves no choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,9 @@ def read_results(source: Path) -> list[DriveResult]:
     protocols = sorted({one.result.protocol for one in results})
     if len(protocols) > 1:
         raise InputError(source, f"results of protocols {', '.join(protocols)}", "one protocol")
+    topics = sorted({one.topic for one in results})
+    if len(topics) > 1:
+        raise InputError(source, f"results of {' and of '.join(topics)}", "results of one topic")
     return sorted(results, key=lambda one: one.drive_id)
 
 
@@ -158,7 +162,7 @@ def to_bytes(result: DriveResult) -> bytes:
     """A drive's file: the same octets for the same results."""
     head = {"format": FORMAT, "format_version": VERSION, "drive_id": result.drive_id, "path": result.path,
             "boxes": result.outcomes is not None, "conditions": dict(result.conditions),
-            "start_ns": result.start_ns, **result.result.to_json()}
+            "start_ns": result.start_ns, "topic": result.topic, **result.result.to_json()}
     batch = to_batch([result.outcomes] if result.outcomes is not None else [], Outcomes)
     schema = schema_of(Outcomes).with_metadata({"roadweave": json.dumps(head)})
     sink = pa.BufferOutputStream()
@@ -182,7 +186,7 @@ def _from_bytes(data: bytes, where: Path) -> DriveResult:
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise InputError(where, f"{type(error).__name__}: {str(error).splitlines()[0]}", "a drive's results") from error
     return DriveResult(head["drive_id"], head["path"], RunResult(head["protocol"], (head["drive_id"],), scores), outcomes,
-                       head["conditions"], head["start_ns"])
+                       head["conditions"], head["start_ns"], head["topic"])
 
 
 def put_file(path: Path, data: bytes) -> None:

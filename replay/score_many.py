@@ -16,6 +16,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from data_specs.errors import InputError, RoadweaveError, UnknownFormat
+from replay.console import progress
+from replay.evaluate import Scoring, drive_result, left_out, open_scored
 from replay.results_folder import Shard, require_new, to_bytes, write_bytes, write_shard
 
 ENGINES = ("processes", "ray")
@@ -47,7 +49,7 @@ class Done:
                              "drives that can be, the others' results are kept", told)
 
 
-def evaluate_into(paths: Sequence[Path], protocol: str, out: Path, shard: Shard | None = None, workers: int = 1,
+def evaluate_into(paths: Sequence[Path], scoring: Scoring, out: Path, shard: Shard | None = None, workers: int = 1,
                   engine: str = "processes") -> Done:
     """Score every drive, or those of one shard, each into a file of its own. Several shards may share `out`.
 
@@ -61,7 +63,8 @@ def evaluate_into(paths: Sequence[Path], protocol: str, out: Path, shard: Shard 
     out.mkdir(parents=True, exist_ok=True)
     chosen = sorted(names) if shard is None else shard.of(sorted(names))
     failed, notes = [], []
-    for scored in _in_ray(chosen, protocol, workers) if engine == "ray" else _here(chosen, protocol, workers):
+    made = _in_ray(chosen, scoring, workers) if engine == "ray" else _here(chosen, scoring, workers)
+    for scored in progress(made, "scoring", total=len(chosen)):
         if scored.error:
             failed.append((str(scored.path), scored.error))
         else:
@@ -74,16 +77,14 @@ def evaluate_into(paths: Sequence[Path], protocol: str, out: Path, shard: Shard 
     return Done(tuple(done), tuple(sorted(failed)), tuple(sorted(notes)))
 
 
-def score_one(path: Path, protocol: str, folder: Path) -> Scored:
+def score_one(path: Path, scoring: Scoring, folder: Path) -> Scored:
     """A drive's results as a file's octets; `folder` is where `path` leads, for a process that starts elsewhere.
 
     Whatever is wrong with the drive is told and not raised, since the others go on.
     """
-    from replay.evaluate import drive_result, left_out
-    from replay.recorded import open_drive
-
     try:
-        return Scored(path, to_bytes(drive_result(folder, protocol, str(path))), "", left_out(open_drive(folder), protocol))
+        data = to_bytes(drive_result(folder, scoring, str(path)))
+        return Scored(path, data, "", left_out(open_scored(folder, scoring), scoring.protocol))
     except RoadweaveError as error:
         return Scored(path, b"", str(error))
     except Exception as error:
@@ -106,34 +107,34 @@ def _ids(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: name for name, path in paths_by_id.items()}
 
 
-def _here(paths: Sequence[Path], protocol: str, workers: int) -> Iterator[Scored]:
+def _here(paths: Sequence[Path], scoring: Scoring, workers: int) -> Iterator[Scored]:
     """In this process, or in `workers` others; a drive on which a process dies is tried once more, alone."""
     if workers == 1 or len(paths) < 2:
-        yield from (score_one(path, protocol, path) for path in paths)
+        yield from (score_one(path, scoring, path) for path in paths)
         return
     left = list(paths)
     try:
-        for scored in _in_processes(paths, protocol, workers):
+        for scored in _in_processes(paths, scoring, workers):
             left.remove(scored.path)
             yield scored
     except BrokenProcessPool:
         for path in left:
-            yield _alone(path, protocol)
+            yield _alone(path, scoring)
 
 
-def _in_processes(paths: Sequence[Path], protocol: str, workers: int) -> Iterator[Scored]:
+def _in_processes(paths: Sequence[Path], scoring: Scoring, workers: int) -> Iterator[Scored]:
     with ProcessPoolExecutor(min(workers, len(paths)), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(score_one, paths, [protocol] * len(paths), paths)
+        yield from pool.map(score_one, paths, [scoring] * len(paths), paths)
 
 
-def _alone(path: Path, protocol: str) -> Scored:
+def _alone(path: Path, scoring: Scoring) -> Scored:
     try:
-        return next(_in_processes([path], protocol, 1))
+        return next(_in_processes([path], scoring, 1))
     except BrokenProcessPool:
         return Scored(path, b"", "the process that scored it died, as for want of memory")
 
 
-def _in_ray(paths: Sequence[Path], protocol: str, workers: int) -> Iterator[Scored]:
+def _in_ray(paths: Sequence[Path], scoring: Scoring, workers: int) -> Iterator[Scored]:
     import ray  # pyright: ignore[reportMissingImports]
 
     if "RAY_ADDRESS" in os.environ:
@@ -142,7 +143,7 @@ def _in_ray(paths: Sequence[Path], protocol: str, workers: int) -> Iterator[Scor
         ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
     try:
         score = ray.remote(score_one)
-        for task in [score.remote(path, protocol, path.resolve()) for path in paths]:
+        for task in [score.remote(path, scoring, path.resolve()) for path in paths]:
             yield ray.get(task)
     finally:
         ray.shutdown()

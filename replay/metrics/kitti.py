@@ -47,7 +47,7 @@ def write_kitti_results(drive: Drive, folder: Path) -> int:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(folder, "there already", "an empty or new folder for result files")
-    calibrations = _calibrations(drive)
+    calibrations = frame_calibrations(drive)
     found = dict(_found(drive, calibrations))
     aside = folder.parent / f".{folder.name}.writing-{os.getpid()}"
     aside.mkdir(parents=True)
@@ -114,7 +114,7 @@ def _scores(line: AveragePrecision) -> list[Score]:
             Score(f"{head}_AP11_{tail}", line.ap11, "1", "all", line.count)]
 
 
-def _calibrations(drive: Drive) -> dict[int, tuple[str, KittiCalibration]]:
+def frame_calibrations(drive: Drive) -> dict[int, tuple[str, KittiCalibration]]:
     """Frame name and calibration by time, from what the importer noted."""
     facts: Any = drive.info.facts
     where = drive.info.drive_id
@@ -138,7 +138,7 @@ def _found(drive: Drive, calibrations: dict[int, tuple[str, KittiCalibration]]) 
 
 
 def _truth_and_found(drive: Drive) -> Iterator[tuple[KittiBoxes, KittiBoxes]]:
-    calibrations = _calibrations(drive)
+    calibrations = frame_calibrations(drive)
     found = dict(_found(drive, calibrations))
     for event in drive.events(topics=[TRUTH]):
         if not isinstance(event.payload, Truth) or event.time_ns not in calibrations:

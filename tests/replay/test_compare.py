@@ -14,7 +14,7 @@ from replay.compare import CHANGES, compare, tally
 from replay.compare_report import changes_table, markdown, moment_link, moments, show, slices, to_json, tracks, write_report
 from replay.compare_sources import judge_drive, read_side
 from replay.drive import EGO_POSES, FUSED_TRACKS, TRUTH, VEHICLE_OBJECTS, Event
-from replay.evaluate import drive_result
+from replay.evaluate import Scoring, drive_result
 from replay.recorder import Recorder
 from replay.results_folder import write_baseline, write_result
 from tests.replay.drives import drive_info
@@ -173,7 +173,7 @@ def _record(path, events, name):
 
 
 def test_drives_results_and_a_baseline_of_them_compare_alike(runs, tmp_path):
-    results = [drive_result(path, "nuscenes") for path in sorted((runs / "before").iterdir())]
+    results = [drive_result(path, Scoring("nuscenes")) for path in sorted((runs / "before").iterdir())]
     for one in results:
         write_result(tmp_path, one)
     write_baseline(tmp_path / "baseline.json", results)
@@ -186,7 +186,7 @@ def test_drives_results_and_a_baseline_of_them_compare_alike(runs, tmp_path):
 def test_results_whose_drives_have_gone_compare_without_tracks(runs, tmp_path):
     pair = objects([[10.0, 0.0]]), truth([[10.0, 0.0]])
     _record(tmp_path / "d", recorded(scored(with_ids(pair, [5]), name="d"), 10**9).all_events, "d")
-    write_result(tmp_path, drive_result(tmp_path / "d", "nuscenes"))
+    write_result(tmp_path, drive_result(tmp_path / "d", Scoring("nuscenes")))
     assert read_side(tmp_path)[0].track_id.tolist() == [-1, 5]
     (tmp_path / "d").rename(tmp_path / "elsewhere")
     assert read_side(tmp_path)[0].track_id.tolist() == [-1, -1]
@@ -229,11 +229,11 @@ def test_what_cannot_be_judged_is_named(runs, tmp_path):
 
 
 def test_results_of_another_protocol_or_asked_for_another_topic_are_named(runs, tmp_path):
-    write_result(tmp_path, drive_result(runs / "now" / "d0", "nuscenes"))
+    write_result(tmp_path, drive_result(runs / "now" / "d0", Scoring("nuscenes")))
     with pytest.raises(InputError, match=r"results, and topic fused.tracks against truth, expected drives: results are of"):
         read_side(tmp_path, FUSED_TRACKS)
     (tmp_path / "other").mkdir()
-    write_result(tmp_path / "other", replace(drive_result(runs / "now" / "d0", "nuscenes"), outcomes=None))
+    write_result(tmp_path / "other", replace(drive_result(runs / "now" / "d0", Scoring("nuscenes")), outcomes=None))
     with pytest.raises(InputError, match="other: results of protocol nuscenes, expected protocol nuscenes, which keeps"):
         read_side(tmp_path / "other")
 

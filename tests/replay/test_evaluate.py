@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from data_specs.errors import InputError, SpecError, UnknownFormat
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
 from data_specs.results import RunResult, Score
-from replay.drive import EGO_POSES, TRUTH, VEHICLE_OBJECTS, Event, MemoryDrive, TopicInfo
+from replay.drive import EGO_POSES, FUSED_TRACKS, TRUTH, VEHICLE_OBJECTS, Event, MemoryDrive, TopicInfo
 from replay.evaluate import evaluate, left_out, score_tables
 from replay.metrics.outcomes import outcomes_of
 from tests.replay.drives import drive_info
@@ -56,6 +57,15 @@ def test_an_unknown_protocol_is_named_with_those_that_are_known():
 def test_a_drive_with_nothing_to_score_is_refused(topics, protocol, complaint):
     with pytest.raises(InputError, match=complaint):
         evaluate(drive(*topics), protocol)
+
+
+def test_another_topic_is_scored_by_the_protocols_that_have_a_choice():
+    made = drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS)
+    fused = MemoryDrive(made.info, [replace(event, topic=FUSED_TRACKS) if event.topic == VEHICLE_OBJECTS else event
+                                    for event in made.all_events])
+    assert evaluate(fused, "nuscenes", topic=FUSED_TRACKS).to_json() == evaluate(made, "nuscenes").to_json()
+    with pytest.raises(InputError, match=r"--topic: fused\.tracks for protocol kitti, expected protocol nuscenes or tracking"):
+        evaluate(fused, "kitti", topic=FUSED_TRACKS)
 
 
 def test_classes_that_a_protocol_lacks_are_named_with_their_counts():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -163,6 +164,13 @@ def test_results_of_another_version_are_refused_with_both_versions(tmp_path, bef
         read_results(tmp_path)
     with pytest.raises(UnknownFormat, match=r"'roadweave-baseline' version 1, expected 'roadweave-baseline' version 2"):
         read_results(tmp_path / "baseline.json")
+
+
+def test_results_of_two_topics_are_not_mixed(tmp_path, before):
+    write_result(tmp_path, before[0])
+    write_result(tmp_path, replace(before[1], topic="fused.tracks"))
+    with pytest.raises(InputError, match=r"results of  and of fused\.tracks, expected results of one topic"):
+        read_results(tmp_path)
 
 
 @pytest.mark.parametrize("reasons", [(), ("so | it < is \n",) * 3, ("ü" * 999,) * 999, ("x" * 70_000,)])

@@ -3,13 +3,16 @@ import os
 
 import pytest
 
-import replay.evaluate
 from data_specs.errors import InputError, UnknownFormat
+from replay import score_many
+from replay.evaluate import Scoring
 from replay.recorder import Recorder
 from replay.results_folder import Shard, read_results
 from replay.score_many import Done, evaluate_into, score_one
 from tests.replay.metrics.test_outcomes import random_drives
 from tests.replay.test_commands import roadweave
+
+NUSCENES = Scoring("nuscenes")
 
 
 def record(folder, drive):
@@ -37,7 +40,7 @@ def octets(folder):
 
 
 def test_a_drive_that_cannot_be_scored_is_named_and_loses_no_other(tmp_path, paths, broken):
-    done = evaluate_into([*paths, broken], "nuscenes", tmp_path / "results")
+    done = evaluate_into([*paths, broken], NUSCENES, tmp_path / "results")
     assert done.drives == ("d0", "d1", "d2", "d3") and [path for path, _ in done.failed] == [str(broken)]
     assert len(read_results(tmp_path / "results")) == 4
     with pytest.raises(InputError, match=r"1 of 5 drives not scored.*results are kept; .*broken.*drive\.json"):
@@ -45,28 +48,28 @@ def test_a_drive_that_cannot_be_scored_is_named_and_loses_no_other(tmp_path, pat
 
 
 def test_a_shard_that_lacks_a_drive_is_not_done(tmp_path, paths, broken):
-    evaluate_into([*paths, broken], "nuscenes", tmp_path / "results", Shard(1, 1))
+    evaluate_into([*paths, broken], NUSCENES, tmp_path / "results", Shard(1, 1))
     assert not list((tmp_path / "results").glob("shard-*"))
 
 
 def test_two_drives_of_one_id_are_refused_before_anything_is_scored(tmp_path, paths):
     twin = record(tmp_path / "twin", random_drives(1)[0])
     with pytest.raises(InputError, match=r"drive 'd0', as .* is too, expected drives with ids of their own"):
-        evaluate_into([*paths, twin], "nuscenes", tmp_path / "results")
+        evaluate_into([*paths, twin], NUSCENES, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 
 def test_an_unknown_engine_is_refused_with_those_that_are_known(tmp_path, paths):
     with pytest.raises(UnknownFormat, match="--engine: 'slurm', expected one of processes, ray"):
-        evaluate_into(paths, "nuscenes", tmp_path / "results", engine="slurm")
+        evaluate_into(paths, NUSCENES, tmp_path / "results", engine="slurm")
 
 
 def test_an_error_that_nobody_foresaw_is_told_with_its_kind(monkeypatch, paths):
     def fail(*_):
         raise KeyError("speed")
 
-    monkeypatch.setattr(replay.evaluate, "drive_result", fail)
-    assert score_one(paths[0], "nuscenes", paths[0]).error == "KeyError: 'speed'"
+    monkeypatch.setattr(score_many, "drive_result", fail)
+    assert score_one(paths[0], NUSCENES, paths[0]).error == "KeyError: 'speed'"
 
 
 def test_nothing_is_raised_where_all_was_scored():
@@ -85,10 +88,8 @@ def test_processes_give_the_same_octets_as_one_and_survive_a_broken_drive(tmp_pa
 
 
 def test_a_process_that_dies_is_named_and_the_others_are_scored_again(tmp_path, monkeypatch, paths):
-    from replay import score_many
-
     monkeypatch.setattr(score_many, "_in_processes", _dying_on(paths[1]))
-    done = evaluate_into(paths, "nuscenes", tmp_path / "results", workers=2)
+    done = evaluate_into(paths, NUSCENES, tmp_path / "results", workers=2)
     assert done.drives == ("d0", "d2", "d3")
     assert done.failed == ((str(paths[1]), "the process that scored it died, as for want of memory"),)
 
@@ -96,11 +97,11 @@ def test_a_process_that_dies_is_named_and_the_others_are_scored_again(tmp_path, 
 def _dying_on(deadly):
     from concurrent.futures.process import BrokenProcessPool
 
-    def scored(chosen, protocol, _workers):
+    def scored(chosen, scoring, _workers):
         for path in chosen:
             if path == deadly:
                 raise BrokenProcessPool
-            yield score_one(path, protocol, path)
+            yield score_one(path, scoring, path)
 
     return scored
 
