@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -66,7 +66,7 @@ def gather(paths: Sequence[Path], watch: Callable[[Iterable[Path]], Iterable[Pat
     found = Searched()
     for path in paths:
         if (path / MANIFEST).is_file():
-            _add(found, path, lambda drive: _in_memory(drive, drive.resolve().name))
+            _add(found, path, _one_drive)
             continue
         drives = sorted(drives_below(path))
         if not drives:
@@ -99,6 +99,17 @@ def _add(found: Searched, drive: Path, tables: Callable[[Path], SearchedDrive]) 
         found.drives.append(tables(drive))
     except RoadweaveError as error:
         found.skipped.append((drive, error))
+
+
+def _one_drive(drive: Path) -> SearchedDrive:
+    """A drive named by itself: from the index of its folder where there is one, else read into memory."""
+    folder = drive.resolve().parent
+    if not (folder / INDEX_FOLDER / INDEX).is_file():
+        return _in_memory(drive, drive.resolve().name)
+    index = _Index(folder, whole=False)
+    found = index.tables(drive.resolve())
+    index.save()
+    return replace(found, path=drive)
 
 
 def _in_memory(drive: Path, name: str) -> SearchedDrive:
@@ -138,15 +149,18 @@ def _ends(one: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 class _Index:
-    """The index of one folder; where it cannot be written, tables stay in memory."""
+    """The index of one folder; where it cannot be written, tables stay in memory.
 
-    def __init__(self, folder: Path) -> None:
+    `whole`: all drives of the folder will be asked for, so that one not asked for is gone.
+    """
+
+    def __init__(self, folder: Path, whole: bool = True) -> None:
         self._folder, self._place = folder, folder / INDEX_FOLDER
         self._kept = self._read()
         names, stamps, sizes = (self._kept[column].to_pylist() for column in ("drive", "stamp", "sizes"))
         self._known = {name: (stamp, size, row) for row, (name, stamp, size) in enumerate(zip(names, stamps, sizes))}
         self._files = {entry.name: entry.stat().st_size for entry in os.scandir(self._place)} if self._place.is_dir() else {}
-        self._now: dict[str, pa.Table] = {}
+        self._now = {} if whole else {name: self._kept.slice(known[2], 1) for name, known in self._known.items()}
         self._changed = False
         self._writable = True
 
@@ -207,7 +221,8 @@ def _stamp(drive: Path) -> str:
 def _put(path: Path, table: pa.Table) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(table, part, compression="zstd")
+        names = [one.name for one in table.schema if pa.types.is_string(one.type) or pa.types.is_dictionary(one.type)]
+        pq.write_table(table, part, compression="zstd", use_dictionary=names)  # numbers hardly repeat
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -8,9 +8,11 @@ from typer.testing import CliRunner
 
 import roadweave
 from data_specs.boxes import Boxes3D
-from data_specs.errors import InputError, MissingInput, SpecError
+from data_specs.errors import InputError, MissingInput, SpecError, UnknownFormat
+from data_specs.messages import GeoPoint
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
+from data_specs.site import Crossing, Rsu, Site
 from replay.drive import EGO_POSES, FUSED_TRACKS, ROADSIDE_MESSAGES, TRUTH, Event
 from replay.recorded import open_drive
 from replay.recorder import Recorder
@@ -206,6 +208,19 @@ def test_a_table_that_was_cut_short_is_made_anew(tmp_path, drive):
     assert len(search(tmp_path, "car braking over 5")) == 1
 
 
+def test_a_drive_named_by_itself_is_read_from_its_folders_index(tmp_path, drive, monkeypatch):
+    for name in ("a", "b"):
+        shutil.copytree(drive, tmp_path / name)
+    assert len(search(tmp_path / "a", "car braking over 5")) == 1 and not (tmp_path / INDEX_FOLDER).exists()
+    search(tmp_path, "car")
+    shutil.rmtree(tmp_path / "b")
+    recorded(tmp_path / "b", ticks=4)
+    assert len(search(tmp_path / "b", "car braking over 5")) == 0
+    monkeypatch.setattr("replay.search_index.open_drive", lambda drive: pytest.fail(f"{drive} is read again"))
+    assert [len(search(tmp_path / name, "car braking over 5")) for name in ("a", "b")] == [1, 0]
+    assert len(search(tmp_path, "car braking over 5")) == 1
+
+
 def test_tables_of_a_drive_that_is_gone_go_too(tmp_path, drive):
     for name in ("a", "b"):
         shutil.copytree(drive, tmp_path / name)
@@ -275,6 +290,28 @@ def test_a_damaged_drive_is_named_and_the_others_are_searched(tmp_path, drive):
     assert "truth.Truth.parquet" in told["skipped"][0]["error"]
     again = CliRunner().invoke(roadweave.app, ["search", "car", str(tmp_path), "--json", "--skip-bad"])
     assert again.exit_code == 0
+
+
+def test_a_drive_of_a_newer_format_is_named(tmp_path, drive):
+    for name in ("good", "newer"):
+        shutil.copytree(drive, tmp_path / name)
+    manifest = tmp_path / "newer" / "drive.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 99}))
+    run = CliRunner().invoke(roadweave.app, ["search", "car braking over 5", str(tmp_path)])
+    assert run.exit_code == 2 and "newer" in run.stderr and "99" in run.stderr and "good" in run.stdout
+    with pytest.raises(UnknownFormat, match="99"):
+        search(tmp_path, "car")
+
+
+def test_a_unit_of_the_site_that_never_spoke_was_silent_all_along(tmp_path):
+    crossing = Crossing("x", GeoPoint(48.1, 11.5, 520.0), np.zeros((0, 2)), "off")
+    units = tuple(Rsu(name, "x", 1, "", "", SE3.identity("map", name)) for name in ("rsu-1", "rsu-2"))
+    with Recorder(tmp_path / "one", drive_info(site=Site((crossing,), units))) as recorder:
+        for event in scene():
+            recorder.write(event)
+    assert found(tmp_path / "one", "no message from rsu-2 for 1.5 s") == [(0.0, 1.9, -1)]
+    assert found(tmp_path / "one", "no message from rsu-1 for 1.5 s") == [(0.3, 1.9, -1)]
+    assert found(tmp_path / "one", "no message from rsu-3 for 1.5 s") == []
 
 
 def test_rows_are_written_whole_and_explained(tmp_path, drive):
