@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,18 +15,23 @@ import dashboards.commands
 import perception.commands
 import replay.commands
 import v2x.commands
-from data_specs.errors import MissingExtra, RoadweaveError
+from data_specs.errors import InputError, MissingExtra, RoadweaveError
+from replay.arguments import DrivePath, Json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perception.stage import ObjectDetector
     from replay.bus import Bus
-    from replay.drive import Event, Importer
+    from replay.drive import DriveInfo, Event, Importer, Sink, Stage
+    from replay.recorded import RecordedDrive
     from replay.runner import StageTimes
 
 # Threads that wait by spinning make a network nine times slower where its cores are shared; read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 EXTRA_OF = {"torch": "perception", "torchvision": "perception", "safetensors": "perception", "open3d": "simulate",
-            "kafka": "kafka", "streamlit": "dashboards", "duckdb": "search", "ray": "ray"}
+            "kafka": "kafka", "streamlit": "dashboards", "duckdb": "search", "rerun": "rerun", "ray": "ray"}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Roadweave sees a street from the car and from the road at once.")
@@ -76,29 +81,95 @@ def demo(seconds: Annotated[float, typer.Option(min=1.0, help="How long the simu
         serve_demo(out, bus, port)
 
 
+@app.command()
+def repro(drive: DrivePath,
+          weights: Annotated[Path | None, typer.Option(help="The vehicle's network, where it was not the shipped one.")] = None,
+          as_json: Json = False) -> None:
+    """Make a drive's detections, messages and tracks again and compare them bit by bit with what is recorded.
+
+    Exit code 0 the same, 1 different, 2 cannot tell: how a topic was made is not recorded, or its weights are not here.
+    """
+    from functools import partial
+
+    from perception.load import shipped_weights
+    from perception.perceive import perceive_again
+    from replay.console import print_json
+    from replay.repro import reproduce, show
+    from v2x.fuse import fuse_again
+
+    file = weights or shipped_weights()
+    found = reproduce(drive, {"perceive": partial(perceive_again, weights=file), "fuse": fuse_again,
+                              "demo": partial(demo_again, weights=file)})
+    if as_json:
+        print_json(found.to_json())
+    else:
+        show(drive, found)
+    if found.first is not None:
+        raise typer.Exit(1)
+    if found.unknown:
+        raise InputError(drive, f"no lineage of {', '.join(found.unknown)}", "a manifest that says what made every derived topic")
+
+
 def record_demo(simulation: Importer, bus: Bus, out: Path, weights: Path | None) -> tuple[StageTimes, list[str]]:
     """Run the whole line once into a drive at `out`: the time of each stage, and lines worth telling."""
     from perception.load import load_detector, shipped_weights
-    from perception.stage import PerceptionStage
+    from perception.perceive import network_settings
     from replay.console import progress
     from replay.recorder import Recorder
     from replay.runner import run
     from v2x.bus_stage import BusFusion
-    from v2x.rsu import RoadsideUnit
 
-    info = simulation.describe()
-    detector = load_detector(weights or shipped_weights())
-    latency_ms = info.facts.get("rsu_latency_ms", {})
-    units = [RoadsideUnit(rsu, info.origin, latency_ns=round(latency_ms.get(rsu.name, 0.0) * 1e6)) for rsu in info.site.rsus]
+    info, file = simulation.describe(), weights or shipped_weights()
+    detector = load_detector(file)
     fusion = BusFusion(bus, info)
     spent_ms: list[float] = []
-    with drive_in_the_making(out) as aside, Recorder(aside, info) as recorder:
+    described = with_demo_lineage(info, network_settings(detector.name, file, "auto"))
+    with drive_in_the_making(out) as aside, Recorder(aside, described) as recorder:
         events = progress(timed(simulation, spent_ms), "simulating, perceiving, fusing", total=len(simulation))
-        times = run(events, [PerceptionStage(detector), *units, fusion], recorder)
+        times = run(events, [*stages_before_fusion(info, detector), fusion], recorder)
     worker = fusion.worker
     return times.with_first("simulation", spent_ms), [
         f"network {detector.name}; {len(info.site.rsus)} roadside units; {worker.counts['records']} records reached the worker, "
         f"{worker.counts['refused']} refused, {worker.dropped} late or repeated"]
+
+
+def stages_before_fusion(info: DriveInfo, detector: ObjectDetector) -> list[Stage]:
+    """The vehicle's perception and the simulated roadside units."""
+    from perception.stage import PerceptionStage
+    from v2x.rsu import RoadsideUnit
+
+    latency_ms = info.facts.get("rsu_latency_ms", {})
+    units = [RoadsideUnit(rsu, info.origin, latency_ns=round(latency_ms.get(rsu.name, 0.0) * 1e6)) for rsu in info.site.rsus]
+    return [PerceptionStage(detector), *units]
+
+
+def with_demo_lineage(info: DriveInfo, network: Mapping[str, Any]) -> DriveInfo:
+    """A simulation's description that says how all of a demo but its sensor data is made."""
+    from dataclasses import replace
+
+    from replay.drive import ROADSIDE_MESSAGES
+    from replay.lineage import DERIVED, lineage
+
+    simulated = [name for name, topic in info.topics.items() if topic.kind != "Sample"]
+    settings = {name: info.facts[name] for name in ("scenario", "seed", "seconds")} | dict(network)
+    return replace(info, facts=dict(info.facts) | lineage("demo", [*simulated, ROADSIDE_MESSAGES, *DERIVED], settings))
+
+
+def demo_again(drive: RecordedDrive, told: Mapping[str, Any], sink: Sink, weights: Path) -> None:
+    """Write what `demo` made once more, as its lineage tells: simulated, perceived and, over a bus in memory, fused again."""
+    from perception.perceive import same_detector
+    from replay.bus import MemoryBus
+    from replay.console import progress
+    from replay.lineage import setting
+    from replay.runner import run
+    from replay.simulate import simulate
+    from v2x.bus_stage import BusFusion
+
+    detector = same_detector(told, weights)
+    simulation = simulate(setting(told, "scenario", str), setting(told, "seed", int), float(setting(told, "seconds", float)))
+    info = simulation.describe()
+    events = progress(simulation, f"making {drive.info.drive_id} again", total=len(simulation))
+    run(events, [*stages_before_fusion(info, detector), BusFusion(MemoryBus(), info)], sink)
 
 
 def timed(events: Iterable[Event], spent_ms: list[float]) -> Iterator[Event]:

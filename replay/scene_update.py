@@ -31,7 +31,7 @@ def scene_update(objects: ObjectList, topic: str, time_ns: int) -> bytes:
     entity = update.entities.add(id=topic, frame_id=objects.boxes.frame)
     _set_time(entity.timestamp, time_ns)
     entity.lifetime.seconds, entity.lifetime.nanos = divmod(LIFETIME_NS, _NS)
-    colour = COLOURS.get(topic, _OTHER_COLOUR)
+    colour = colour_of(topic)
     for row in range(len(objects)):
         center, size, yaw = (values[row] for values in (objects.boxes.center_m, objects.boxes.size_lwh_m, objects.boxes.yaw_rad))
         cube = entity.cubes.add()
@@ -44,10 +44,15 @@ def scene_update(objects: ObjectList, topic: str, time_ns: int) -> bytes:
                                       head_diameter=0.35)
             _set_pose(arrow.pose, center, float(np.arctan2(objects.velocity_mps[row, 1], objects.velocity_mps[row, 0])))
             _set_colour(arrow.color, colour, 1.0)
-        label = entity.texts.add(billboard=True, font_size=12.0, scale_invariant=True, text=_label(objects, row))
+        label = entity.texts.add(billboard=True, font_size=12.0, scale_invariant=True, text=label_of(objects, row))
         _set_pose(label.pose, (center[0], center[1], center[2] + size[2] / 2 + 0.4), 0.0)
         _set_colour(label.color, colour, 1.0)
     return update.SerializeToString()
+
+
+def colour_of(topic: str) -> tuple[float, float, float]:
+    """Red, green and blue of a source's boxes, 0 to 1."""
+    return COLOURS.get(topic, _OTHER_COLOUR)
 
 
 def ego_transform(pose: EgoPose, time_ns: int) -> bytes:
@@ -61,7 +66,8 @@ def ego_transform(pose: EgoPose, time_ns: int) -> bytes:
     return message.SerializeToString()
 
 
-def _label(objects: ObjectList, row: int) -> str:
+def label_of(objects: ObjectList, row: int) -> str:
+    """Class, track and score of one object, for people."""
     track = int(objects.track_id[row])
     return f"{ObjectClass(objects.label[row]).title}{f' {track}' if track >= 0 else ''} {objects.score[row]:.2f}"
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +16,10 @@ from data_specs.pose import SE3
 from data_specs.site import Crossing, Rsu, Site
 from replay.drive import EGO_POSES, EGO_SAMPLES, ROADSIDE_MESSAGES, TRUTH, VEHICLE_OBJECTS
 from replay.export import Span, write_whole
+from replay.importers.kitti import KittiImporter
 from replay.recorded import open_drive
-from replay.recorder import Recorder
+from replay.recorder import Recorder, import_drive
+from replay.simulate import simulate
 from tests.replay.drives import START_NS, STEP_NS, drive_info, events
 from v2x.geodesy import map_from_geo
 
@@ -153,3 +157,59 @@ def test_what_is_there_is_replaced_only_when_asked_and_nothing_half_written_stay
 
 def test_nothing_asked_for_is_said(drive):
     assert run(drive).exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory):
+    """A simulated drive of a second: cameras, a LiDAR and truth that belong together."""
+    folder = tmp_path_factory.mktemp("simulated") / "drive"
+    import_drive(simulate("crossing", 3, 1.0), folder)
+    return folder
+
+
+def test_kitti_frames_come_back_as_they_went_out(crossing, tmp_path):
+    out = tmp_path / "kitti"
+    assert run(crossing, "--kitti", out).exit_code == 0
+    drive = open_drive(crossing)
+    truths = {event.time_ns: event.payload for event in drive.events(topics=[TRUTH])}
+    samples = [event.payload for event in drive.events(topics=[EGO_SAMPLES]) if event.payload.images and event.time_ns in truths]
+    back = list(KittiImporter(out))
+    frames = [event.payload for event in back if event.topic == EGO_SAMPLES]
+    assert len(frames) == len(samples) >= 3
+    for sample, frame, labels in zip(samples, frames, [event.payload for event in back if event.topic == TRUTH]):
+        shift_m = sample.ego_from_sensor["LIDAR_TOP"].translation_m
+        ego = sample.ego_from_sensor["LIDAR_TOP"].apply(sample.clouds[0].xyz_m) - shift_m.astype(np.float32)
+        assert np.allclose(frame.clouds[0].xyz_m, ego, atol=1e-4)
+        in_ego = truths[sample.taken_ns].transformed(sample.map_from_ego.inverse()).objects.boxes
+        assert len(labels) > 3
+        for center_m, size_m in zip(labels.objects.boxes.center_m + shift_m, labels.objects.boxes.size_lwh_m):
+            nearest = np.abs(in_ego.center_m - center_m).max(axis=1).argmin()
+            assert np.allclose(in_ego.center_m[nearest], center_m, atol=0.02)
+            assert np.allclose(in_ego.size_lwh_m[nearest], size_m, atol=0.006)
+        front = next(image for image in sample.images if image.camera.frame == "CAM_FRONT")
+        assert np.array_equal(frame.images[0].rgb, front.rgb)
+
+
+def test_kitti_needs_pictures_and_truth(drive, tmp_path):
+    with pytest.raises(InputError, match=r"no topic truth"):
+        with Recorder(tmp_path / "bare", drive_info()) as recorder:
+            recorder.write(next(event for event in events(1) if event.topic == EGO_SAMPLES))
+        run(tmp_path / "bare", "--kitti", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def rerun_command(*arguments):
+    done = subprocess.run([sys.executable, "-m", "rerun", *map(str, arguments)], capture_output=True, text=True, timeout=120,
+                          check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_rerun_opens_what_is_written_for_it_and_the_mcap_too(crossing, tmp_path):
+    pytest.importorskip("rerun", reason="the extra rerun is not installed")
+    assert run(crossing, "--rerun", tmp_path / "a.rrd", "--mcap", tmp_path / "b.mcap").exit_code == 0
+    rerun_command("rrd", "verify", tmp_path / "a.rrd")
+    rerun_command("mcap", "convert", tmp_path / "b.mcap", "-o", tmp_path / "b.rrd")
+    for name, path in (("a", "/map/truth"), ("b", "/truth")):
+        printed = rerun_command("rrd", "print", "-v", tmp_path / f"{name}.rrd")
+        assert path in printed and "LIDAR_TOP" in printed
