@@ -13,7 +13,7 @@ from replay.drive import FUSED_TRACKS, VEHICLE_OBJECTS, Drive
 if TYPE_CHECKING:
     from replay.results_folder import DriveResult
 
-PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative", "dair-v2x", "calibration", "messages")
+PROTOCOLS = ("nuscenes", "tracking", "kitti", "cooperative", "dair-v2x", "calibration", "conflict", "messages")
 TOPIC_OF = {"nuscenes": VEHICLE_OBJECTS, "tracking": FUSED_TRACKS}  # what a protocol scores where nobody says
 MOST_COLUMNS = 16  # of a table that people read
 
@@ -72,6 +72,10 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None, top
         from replay.metrics.calibration import evaluate_calibration
 
         return evaluate_calibration(drive)
+    if protocol == "conflict":
+        from replay.metrics.conflict_scores import evaluate_conflicts
+
+        return evaluate_conflicts(drive)
     if protocol == "messages":
         from replay.metrics.message_age import evaluate_messages
 

@@ -30,7 +30,7 @@ FEWEST_DRIVES = 10
 FEWEST_TRUTHS = 50
 SIGNIFICANT = 0.05
 _WORSE_IF_HIGHER = re.compile(
-    r"(.*_)?(m?A[TSOVA]E|ECE|MCE|duplicates|AMOTP|MOTP|ML|IDS|FRAG|FP|FN|FAF|TID|LGD|GOSPA|OSPA|bytes_per_s|average_byte)"
+    r"(.*_)?(m?A[TSOVA]E|ECE|MCE|duplicates|AMOTP|MOTP|ML|IDS|FRAG|FP|FN|FAF|TID|LGD|GOSPA|OSPA|bytes_per_s|average_byte|conflicts|ttc_exposed_s|ttc_integrated_s2)"
     r"|(.*_)?(error|distance|latency|age)_.*")
 
 

@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders with a drive.json.")],
              protocol: Annotated[str, typer.Option(
-                 help="nuscenes, tracking, kitti, cooperative, dair-v2x, calibration or messages")] = "nuscenes",
+                 help="nuscenes, tracking, kitti, cooperative, dair-v2x, calibration, conflict or messages")] = "nuscenes",
              out: Annotated[Path | None, typer.Option(help="Folder to keep each drive's results in, for the gate.")] = None,
              shard: Annotated[str | None, typer.Option(help="i/n: score only every n-th drive, from the i-th on.")] = None,
              workers: Annotated[int, typer.Option(min=1, help="How many processes score drives, with --out.")] = 1,
