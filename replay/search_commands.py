@@ -18,7 +18,7 @@ _SHOWN_COLUMNS = ("drive", "from_s", "to_s", "what", "track_id", "quantity", "le
 @app.command()
 def search(words: Annotated[list[str], typer.Argument(metavar="PHRASE DRIVES...", help=(
                "A phrase such as 'pedestrian within 2 m of ego and ttc < 1.5' (none with --sql), then drives or folders."))],
-           sql: Annotated[str, typer.Option(help="SQL over objects, messages, ego and drives, in place of a phrase.")] = "",
+           sql: Annotated[str, typer.Option(help="SQL over objects, messages, ego, events and drives, in place of a phrase.")] = "",
            explain: Annotated[bool, typer.Option("--explain", help="Print the SQL of the phrase and stop.")] = False,
            limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 50,
            out: Annotated[Path | None, typer.Option(help="Write all rows to this Parquet file.")] = None,
@@ -47,11 +47,11 @@ def search(words: Annotated[list[str], typer.Argument(metavar="PHRASE DRIVES..."
         _write(found, out)
     shown = found.slice(0, limit)
     if as_json:
-        print_json({"drives": len(searched.drives), "rows": found.num_rows, "found": shown.to_pylist(),
+        print_json({"drives": len(searched.drives), "read": len(read.drives), "rows": found.num_rows, "found": shown.to_pylist(),
                     "skipped": [{"drive": str(path), "error": str(error)} for path, error in searched.skipped]})
     else:
         columns = shown.column_names if sql else list(_SHOWN_COLUMNS)
-        notes = [f"{found.num_rows:,} {'rows' if sql else 'moments'} in {len(searched.drives):,} drives"
+        notes = [f"{found.num_rows:,} {'rows' if sql else 'moments'}; {len(read.drives):,} of {len(searched.drives):,} drives read"
                  + (f", the first {limit} shown" if found.num_rows > limit else "")]
         print_table(sql or phrase, columns, zip(*(shown[name].to_pylist() for name in columns)), notes)
     for path, error in searched.skipped:

@@ -221,7 +221,7 @@ def _stamp(drive: Path) -> str:
 def _put(path: Path, table: pa.Table) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        names = [one.name for one in table.schema if pa.types.is_string(one.type) or pa.types.is_dictionary(one.type)]
+        names: Any = [one.name for one in table.schema if pa.types.is_string(one.type) or pa.types.is_dictionary(one.type)]
         pq.write_table(table, part, compression="zstd", use_dictionary=names)  # numbers hardly repeat
         part.replace(path)
     finally:

@@ -244,7 +244,8 @@ def _of_place(words: Words, thing: Thing) -> tuple[Thing, Condition] | None:
     if side := words.one_of(_SIDES):
         if words.peek() in ("<", "<=", ">", ">=", "=", "!="):
             words.refuse(["of"])
-        words.next("ego") or _from_ego(words, "of")
+        if not words.next("ego"):
+            _from_ego(words, "of")
         return thing, Compare(*_SIDES[side], 0.0)
     if words.next("in"):
         topic = words.name("a topic, such as truth")
