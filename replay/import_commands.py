@@ -14,13 +14,19 @@ Source = Annotated[Path, typer.Argument(help="The recording: a folder or file.")
 
 
 @import_app.command("nuscenes")
-def import_nuscenes(source: Source, drive: Target, overwrite: Overwrite = False, as_json: Json = False) -> None:
-    """nuScenes: an mmdet3d info-v2 pickle (or the folder that holds it) with its sensor files."""
+def import_nuscenes(source: Source, drive: Target,
+                    version: Annotated[str | None, typer.Option(help="Of the full layout: v1.0-mini, -trainval, -test.")] = None,
+                    scene: Annotated[str | None, typer.Option(help="Of the full layout: the scene's name.")] = None,
+                    overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """nuScenes: a data set's folder with its tables, or an mmdet3d info-v2 pickle (or the folder that holds it)."""
     from replay.importers.nuscenes import NuScenesImporter
+    from replay.importers.nuscenes_tables import NuScenesTablesImporter, has_tables
     from replay.info import show_info
     from replay.recorder import import_drive
 
-    show_info(import_drive(NuScenesImporter(source), drive, overwrite), drive, as_json)
+    whole = version is not None or scene is not None or has_tables(source)
+    importer = NuScenesTablesImporter(source, version, scene) if whole else NuScenesImporter(source)
+    show_info(import_drive(importer, drive, overwrite), drive, as_json)
 
 
 @import_app.command("kitti")

@@ -71,16 +71,16 @@ class NuScenesImporter:
             sample = self._sample(info, time_ns, where)
             map_from_lidar = sample.map_from_ego @ sample.ego_from_sensor[LIDAR]
             truth = truth_of(info, self._classes, LIDAR, time_ns, where).transformed(map_from_lidar)
-            yield Event(time_ns, EGO_POSES, _ego_pose(sample))
+            yield Event(time_ns, EGO_POSES, ego_pose_of(sample))
             yield Event(time_ns, EGO_SAMPLES, sample)
             yield Event(time_ns, TRUTH, truth)
 
     def _sweep_events(self) -> Iterator[Event]:
         for sweep, file in self._sweeps:
-            cloud = _cloud(file, sweep.features, sweep.taken_ns)
+            cloud = read_cloud(file, sweep.features, sweep.taken_ns)
             sample = Sample(self.path.stem, sweep.taken_ns, (cloud,), (), self._map_from_ego(sweep.global_from_ego),
                             {LIDAR: sweep.ego_from_lidar})
-            yield Event(sweep.taken_ns, EGO_POSES, _ego_pose(sample))
+            yield Event(sweep.taken_ns, EGO_POSES, ego_pose_of(sample))
             yield Event(sweep.taken_ns, EGO_SAMPLES, sample)
 
     def _notes(self) -> Iterator[str]:
@@ -147,7 +147,7 @@ class NuScenesImporter:
         lidar = field_of(info, "lidar_points", where)
         global_from_ego = pose_of("global", "ego", field_of(info, "ego2global", where), f"{where}: ego2global")
         ego_from_lidar = pose_of("ego", LIDAR, field_of(lidar, "lidar2ego", where), f"{where}: lidar2ego")
-        cloud = _cloud(self._file(field_of(lidar, "lidar_path", where), LIDAR), int(lidar.get("num_pts_feats", 5)), time_ns)
+        cloud = read_cloud(self._file(field_of(lidar, "lidar_path", where), LIDAR), int(lidar.get("num_pts_feats", 5)), time_ns)
         poses, images = {LIDAR: ego_from_lidar}, []
         for name, camera in sorted(field_of(info, "images", where).items()):
             place = f"{where}: {name}"
@@ -184,7 +184,7 @@ def _pickle_in(source: Path) -> Path:
     return found[0]
 
 
-def _ego_pose(sample: Sample) -> EgoPose:
+def ego_pose_of(sample: Sample) -> EgoPose:
     """The pose of a sample, with a motion and an accuracy that nobody tells."""
     return EgoPose(sample.taken_ns, sample.map_from_ego, np.full(3, np.nan), np.full((6, 6), np.nan))
 
@@ -201,7 +201,8 @@ def _ego_from_camera(camera: dict[str, Any], name: str, ego_from_lidar: SE3, apa
     return placed
 
 
-def _cloud(path: Path, features: int, taken_ns: int) -> PointCloud:
+def read_cloud(path: Path, features: int, taken_ns: int) -> PointCloud:
+    """A point file of `features` float32 a point; TruncatedInput or InputError says what is wrong with it."""
     size, point_bytes = path.stat().st_size, 4 * features
     if features < 4:
         raise InputError(path, f"{features} values a point", "x, y, z, intensity and, where known, ring")
