@@ -85,6 +85,10 @@ class Bus(Protocol):
         """How many partitions each of these topics has: how many members of a group can share it."""
         ...
 
+    def ready(self, topics: Sequence[str]) -> None:
+        """Do now what the first record of each topic would otherwise wait for; for whoever publishes by the clock."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -118,6 +122,9 @@ class MemoryBus:
 
     def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
         return dict.fromkeys(topics, 1)
+
+    def ready(self, topics: Sequence[str]) -> None:
+        return None
 
     def close(self) -> None:
         with self._arrived:

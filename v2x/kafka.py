@@ -103,6 +103,13 @@ class KafkaBus:
         with self._connection.errors("describe topics"):
             return {topic["name"]: len(topic["partitions"]) for topic in self._admin.describe_topics(list(topics))}
 
+    def ready(self, topics: Sequence[str]) -> None:
+        """Create topics where absent and learn where their partitions are: the first record of each waits for both else."""
+        self.create_topics(topics)
+        with self._connection.errors("ask for the partitions of topics"):
+            for topic in topics:
+                self._producer.partitions_for(topic)
+
     def create_topics(self, topics: Sequence[str]) -> None:
         """Make the topics that are not there yet and wait until they have leaders."""
         if self._topics.issuperset(topics):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,7 @@ class Replayed:
 class Target(Publisher, Protocol):
     """Where records go."""
 
+    def ready(self, topics: Sequence[str]) -> None: ...
     def flush(self, timeout_s: float = 10.0) -> None: ...
     def close(self) -> None: ...
 
@@ -66,6 +67,9 @@ class Rehearsal:
     """A target that nobody listens to, and that keeps nothing."""
 
     def publish(self, topic: str, value: bytes, *, key: str, time_ns: int, headers: Mapping[str, bytes] | None = None) -> None:
+        return None
+
+    def ready(self, topics: Sequence[str]) -> None:
         return None
 
     def flush(self, timeout_s: float = 10.0) -> None:
@@ -99,13 +103,14 @@ def replay_drive(path: Path, url: str, stretch: Stretch, control: Path | None = 
     to play, or nobody who could step; BusError where no broker answers; what the drive raises, after all that is whole before it.
     """
     drive = open_drive(path)
-    bounds_ns(drive, stretch)
+    _, _, names = bounds_ns(drive, stretch)
     if stretch.faults is not None:
         FaultInjector(stretch.faults, drive.info)  # so that faults that this drive cannot have are told before the bus is asked
     if stretch.step and control is None and not sys.stdin.isatty():
         raise InputError("--step", "standard input is no terminal", "a terminal to press keys in, or --control PATH")
     target = Rehearsal() if url in (MEMORY, MEMORY.rstrip(":")) else open_bus(url)
     try:
+        target.ready(names)
         replayed = play_onto(target, drive, stretch, lambda player: _steered(player, drive.info.start_ns, control))
         target.flush()
     finally:
