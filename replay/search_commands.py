@@ -18,7 +18,7 @@ _SHOWN_COLUMNS = ("drive", "from_s", "to_s", "what", "track_id", "quantity", "le
 @app.command()
 def search(words: Annotated[list[str], typer.Argument(metavar="PHRASE DRIVES...", help=(
                "A phrase such as 'pedestrian within 2 m of ego and ttc < 1.5' (none with --sql), then drives or folders."))],
-           sql: Annotated[str, typer.Option(help="SQL over objects, messages, ego, events and drives, in place of a phrase.")] = "",
+           sql: Annotated[str, typer.Option(help="SQL over objects, messages, ego, events, drives, in place of a phrase.")] = "",
            explain: Annotated[bool, typer.Option("--explain", help="Print the SQL of the phrase and stop.")] = False,
            limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 50,
            out: Annotated[Path | None, typer.Option(help="Write all rows to this Parquet file.")] = None,
@@ -51,7 +51,8 @@ def search(words: Annotated[list[str], typer.Argument(metavar="PHRASE DRIVES..."
                     "skipped": [{"drive": str(path), "error": str(error)} for path, error in searched.skipped]})
     else:
         columns = shown.column_names if sql else list(_SHOWN_COLUMNS)
-        notes = [f"{found.num_rows:,} {'rows' if sql else 'moments'}; {len(read.drives):,} of {len(searched.drives):,} drives read"
+        what = "rows" if sql else "moments"
+        notes = [f"{found.num_rows:,} {what}; {len(read.drives):,} of {len(searched.drives):,} drives read"
                  + (f", the first {limit} shown" if found.num_rows > limit else "")]
         print_table(sql or phrase, columns, zip(*(shown[name].to_pylist() for name in columns)), notes)
     for path, error in searched.skipped:

@@ -1,5 +1,7 @@
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ from data_specs.messages import GeoPoint
 from data_specs.objects import ObjectClass, ObjectList, Truth
 from data_specs.pose import SE3, EgoPose
 from data_specs.site import Crossing, Rsu, Site
+from replay import search_tables
 from replay.drive import EGO_POSES, FUSED_TRACKS, ROADSIDE_MESSAGES, TRUTH, Event
 from replay.recorded import open_drive
 from replay.recorder import Recorder
@@ -332,3 +335,17 @@ def test_what_is_not_measured_meets_no_condition(tmp_path):
     for phrase in ("car faster than 1 m/s", "car slower than 99 m/s", "car ttc > 0", "car acceleration > -99"):
         assert found(tmp_path / "still", phrase) == []
     assert found(tmp_path / "still", "car distance > 1") != []
+
+
+def test_every_phrase_of_the_page_is_understood(drive):
+    page = (Path(search_tables.__file__).parents[1] / "data_specs" / "search.md").read_text()
+    phrases = re.findall(r"^\| `(.+?)` \|", page, re.MULTILINE)
+    assert len(phrases) >= 12
+    for phrase in phrases:
+        ask(gather([drive]), moments_sql(read_phrase(phrase)))
+
+
+def test_every_column_of_the_tables_is_on_the_page():
+    page = (Path(search_tables.__file__).parents[1] / "data_specs" / "search.md").read_text()
+    for schema in (search_tables.OBJECTS, search_tables.MESSAGES, search_tables.EGO, search_tables.EVENTS):
+        assert [name for name in schema.names if name not in page] == []
