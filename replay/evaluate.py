@@ -35,6 +35,8 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None, top
     """
     if topic and protocol not in TOPIC_OF:
         raise InputError("--topic", f"{topic} for protocol {protocol}", f"protocol {' or '.join(TOPIC_OF)}")
+    if topic and write_results is not None:
+        raise InputError("--topic", f"{topic} with --write-results", "one of the two: files are written of what is usual")
     if protocol == "nuscenes":
         from replay.metrics.detection import evaluate_nuscenes
 
@@ -60,6 +62,11 @@ def evaluate(drive: Drive, protocol: str, write_results: Path | None = None, top
     if protocol in PROTOCOLS and write_results is not None:
         raise InputError(write_results, f"result files of protocol {protocol!r}", "protocol nuscenes, tracking or kitti: "
                          f"there is no common format for {protocol} results")
+    return _without_files(drive, protocol)
+
+
+def _without_files(drive: Drive, protocol: str) -> RunResult:
+    """The scores of a protocol that has no result files of its own."""
     if protocol == "cooperative":
         from replay.metrics.cooperative import evaluate_cooperative
 
@@ -88,7 +95,7 @@ def left_out(drive: Drive, protocol: str) -> str:
     import numpy as np
 
     from data_specs.objects import NUSCENES_CLASSES, ObjectClass, ObjectList, Truth
-    from replay.drive import TRUTH, VEHICLE_OBJECTS
+    from replay.drive import TRUTH
 
     if protocol != "nuscenes":
         return ""

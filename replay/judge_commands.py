@@ -46,8 +46,8 @@ def evaluate(drives: Annotated[list[Path], typer.Argument(help="Drives: folders 
             raise typer.BadParameter("slices are of all drives: merge the shards and gate them", param_hint="--slices")
         _evaluate_into(drives, scoring, out, shard, workers, engine, slices, as_json)
         return
-    if len(drives) > 1 or shard:
-        raise typer.BadParameter("several drives, or a shard of them, go into a folder", param_hint="--out")
+    if len(drives) > 1 or shard or workers > 1 or engine != "processes":
+        raise typer.BadParameter("several drives, shards, workers and engines go into a folder", param_hint="--out")
     drive = open_scored(drives[0], scoring)
     result = evaluated(drive, protocol, write_results, topic)
     if note := left_out(drive, protocol):

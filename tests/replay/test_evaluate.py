@@ -68,6 +68,12 @@ def test_another_topic_is_scored_by_the_protocols_that_have_a_choice():
         evaluate(fused, "kitti", topic=FUSED_TRACKS)
 
 
+def test_files_are_not_written_of_another_topic(tmp_path):
+    with pytest.raises(InputError, match=r"--topic: fused\.tracks with --write-results, expected one of the two"):
+        evaluate(drive(TRUTH), "nuscenes", tmp_path / "out", FUSED_TRACKS)
+    assert not (tmp_path / "out").exists()
+
+
 def test_classes_that_a_protocol_lacks_are_named_with_their_counts():
     made = drive(EGO_POSES, TRUTH, VEHICLE_OBJECTS)
     assert left_out(made, "nuscenes") == "test: left out, since nuScenes has no such class: tram (1 truths, 1 boxes)"
