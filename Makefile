@@ -20,7 +20,7 @@ $(UV):
 
 $(VENV)/.ready: $(UV) pyproject.toml constraints.txt
 	@[ -x $(BIN)/python ] || $(UV) venv -q --python $(PYTHON) $(VENV)
-	$(UV) pip install -q --python $(BIN)/python -c constraints.txt -e ".[kafka,perception,simulate,dashboards,search,rerun,dev]"
+	$(UV) pip install -q --python $(BIN)/python -c constraints.txt -e ".[kafka,perception,simulate,dashboards,search,rerun,ros2,dev]"
 	@touch $@
 
 system: ## install the system packages that tests and demo use (root), or say the command

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 EXTRA_OF = {"torch": "perception", "torchvision": "perception", "safetensors": "perception", "open3d": "simulate",
-            "kafka": "kafka", "streamlit": "dashboards", "duckdb": "search", "rerun": "rerun", "ray": "ray"}
+            "kafka": "kafka", "streamlit": "dashboards", "duckdb": "search", "rerun": "rerun", "mcap_ros2": "ros2", "ray": "ray"}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Roadweave sees a street from the car and from the road at once.")

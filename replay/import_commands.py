@@ -59,3 +59,18 @@ def import_argoverse2(source: Source, drive: Target, overwrite: Overwrite = Fals
     from replay.recorder import import_drive
 
     show_info(import_drive(Argoverse2Importer(source), drive, overwrite), drive, as_json)
+
+
+@import_app.command("ros2")
+def import_ros2(source: Source, drive: Target,
+                topics: Annotated[str, typer.Option(help="Clouds and pictures to take, comma-separated; else all.")] = "",
+                ego_frame: Annotated[str, typer.Option(help="The vehicle's own frame.")] = "base_link",
+                map_frame: Annotated[str | None, typer.Option(help="The frame that stands still; else map, or odom.")] = None,
+                overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """A ROS 2 bag in MCAP: clouds, pictures, transforms and odometry."""
+    from replay.importers.ros2 import Ros2Importer
+    from replay.info import show_info
+    from replay.recorder import import_drive
+
+    names = [name.strip() for name in topics.split(",") if name.strip()]
+    show_info(import_drive(Ros2Importer(source, names, ego_frame, map_frame), drive, overwrite), drive, as_json)
