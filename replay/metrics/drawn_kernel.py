@@ -11,7 +11,7 @@ def draw_scores(times: Array, drive: Array, score: Array, right: Array, errors: 
     """AP [rounds, distances] and mean errors [rounds, 5] of one class; `times` [rounds, drives] says how often each is drawn.
 
     Detections come by descending score with the drive [n] of each, right [distances, n] and errors [n, 5]; truths [drives].
-    A round without truth has NaN.
+    A round without truth has NaN. Where errors are none [0, 5], their means are not made.
     """
     at, score_at, unused = np.zeros(len(recalls)), np.zeros(len(recalls)), np.zeros(len(recalls))
     for r in range(len(times)):
@@ -27,26 +27,28 @@ def draw_scores(times: Array, drive: Array, score: Array, right: Array, errors: 
             if hits > 0:
                 for g in range(11, len(recalls)):
                     ap[r, k] += max(at[g] - 0.1, 0.0) / (len(recalls) - 11) / 0.9
-            if k == error_place:
+            if k == error_place and len(errors) == len(drive):
                 mean_errors(times[r], drive, score, right[k], errors, hits, score_at, drawn_errors[r])
 
 
 def along_recalls(times: Array, drive: Array, score: Array, right: Array, total: int, recalls: Array, precision_at: Array,
                   score_at: Array) -> int:
     """Precision and score at each recall, interpolated as np.interp does with right=0; returns how many were right."""
-    hits, made, g = 0, 0, 0
-    last_recall, last_precision, last_score = 0.0, 0.0, 0.0
+    hits, made, g, last_score = 0, 0, 0, 0.0
     for i in range(len(drive)):
         for _ in range(times[drive[i]]):
             made += 1
-            hits += right[i]
-            recall, precision = hits / total, hits / made
-            while g < len(recalls) and recalls[g] < recall:
-                step = (recalls[g] - last_recall) / (recall - last_recall) if made > 1 else 1.0
-                precision_at[g] = last_precision + (precision - last_precision) * step
-                score_at[g] = last_score + (score[i] - last_score) * step
-                g += 1
-            last_recall, last_precision, last_score = recall, precision, score[i]
+            if right[i]:  # else recall stands still
+                last_recall, last_precision = hits / total, hits / max(made - 1, 1)
+                hits += 1
+                recall, precision = hits / total, hits / made
+                while g < len(recalls) and recalls[g] < recall:
+                    step = (recalls[g] - last_recall) / (recall - last_recall) if made > 1 else 1.0
+                    precision_at[g] = last_precision + (precision - last_precision) * step
+                    score_at[g] = last_score + (score[i] - last_score) * step
+                    g += 1
+            last_score = score[i]
+    last_recall, last_precision = hits / total, hits / max(made, 1)
     while g < len(recalls):
         precision_at[g] = last_precision if made > 0 and recalls[g] == last_recall else 0.0
         score_at[g] = last_score if made > 0 and recalls[g] == last_recall else 0.0

@@ -103,7 +103,7 @@ def _sliced(pool: _Pool, conditions: Sequence[Mapping[str, str]]) -> Iterator[_C
     for name, mask in slices_of(pool.rows, pool.drive, conditions):
         count, behind = int((truths & mask).sum()), pool.drives_behind(truths & mask)
         if count:
-            classes = [ap.mean(axis=1) for ap, _, its in _class_scores(pool.of(mask)).values() if its]
+            classes = [ap.mean(axis=1) for ap, _, its in _class_scores(pool.of(mask), with_errors=False).values() if its]
             yield _column("AP", name, "1", count, _mean_of_known(classes), behind)
             yield _column("recall", name, "1", count, pool.recall(truths & mask), behind)
     for name, code in SEEN_BY.items():
@@ -112,8 +112,8 @@ def _sliced(pool: _Pool, conditions: Sequence[Mapping[str, str]]) -> Iterator[_C
             yield _column("recall", name, "1", int(seen.sum()), pool.recall(seen), pool.drives_behind(seen))
 
 
-def _class_scores(pool: _Pool) -> Classes:
-    """AP, errors and truths of each class; NaN in rounds without truth."""
+def _class_scores(pool: _Pool, with_errors: bool = True) -> Classes:
+    """AP, errors and truths of each class; NaN in rounds without truth. Slices have no errors."""
     kernel, found, rows, times = compiled(drawn_kernel), {}, pool.rows, pool.times
     for cls in NUSCENES_CLASSES.values():
         of_class = rows.label == cls
@@ -122,7 +122,7 @@ def _class_scores(pool: _Pool) -> Classes:
         made = made[by_score(rows.score[made])]
         ap, errors = np.zeros((len(times), len(PROTOCOL.distances_m))), np.zeros((len(times), len(ERRORS)))
         kernel.draw_scores(times, pool.drive[made], rows.score[made], np.ascontiguousarray(rows.right[made].T),
-                           rows.errors[made], truths, RECALLS, ERROR_PLACE, ap, errors)
+                           rows.errors[made if with_errors else made[:0]], truths, RECALLS, ERROR_PLACE, ap, errors)
         found[cls] = ap, errors, int(truths.sum())
     return found
 
