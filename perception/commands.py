@@ -26,7 +26,7 @@ def perceive(
     from replay.console import print_json, print_table
 
     file = weights or shipped_weights()
-    result = perceived(drive, load_detector(file, device), file).to_json()
+    result = perceived(drive, load_detector(file, device), file, device).to_json()
     if as_json:
         print_json(result)
         return

@@ -203,7 +203,7 @@ def extend_drive(path: str | Path, events: Iterable[Event], replace_topics: Sequ
     """Add records (not samples) to a closed drive, in one step; `replace_topics` go, whether or not anything comes for them.
 
     A topic that is there already must be named in `replace_topics`, so that nothing is ever counted twice.
-    `facts` are added to the drive's, for lineage: which weights, which settings.
+    `facts` are added to the drive's, for lineage: which weights, which settings. What was said of a replaced topic goes with it.
     """
     path = Path(path)
     manifest = read_manifest(path)
@@ -226,8 +226,9 @@ def extend_drive(path: str | Path, events: Iterable[Event], replace_topics: Sequ
     times = [info.start_ns, info.end_ns] if info.topics else []
     times += [time for _, _, first_ns, last_ns in added for time in (first_ns, last_ns)]
     kept_topics = {name: topic for name, topic in info.topics.items() if name not in replace_topics}
+    kept_facts = {name: fact for name, fact in info.facts.items() if name not in replace_topics}
     extended = replace(info, topics=kept_topics | topics, start_ns=min(times, default=info.start_ns),
-                       end_ns=max(times, default=info.end_ns), facts={**info.facts, **(facts or {})})
+                       end_ns=max(times, default=info.end_ns), facts={**kept_facts, **(facts or {})})
     files = (*(file for file in manifest.files if file not in gone), *(file for file, _, _, _ in added))
     write_manifest(path, Manifest(CLOSED, extended, files, generation))
     for file in gone:

@@ -165,10 +165,14 @@ def site_info(site: Site, where: str) -> DriveInfo:
 
 
 def recording_info(played: DriveInfo, drive_id: str, url: str) -> DriveInfo:
-    """The description of a recording from a bus: the site and origin of what is played there, its own name and story."""
+    """The description of a recording from a bus: the site and origin of what is played there, its own name and story.
+
+    How the played topics were made is said of the drive that they were made in alone.
+    """
+    kept = {name: fact for name, fact in played.facts.items() if name not in BUS_TOPICS}
     return replace(played, drive_id=drive_id, importer="record", topics={}, start_ns=0, end_ns=0,
                    notes=(*played.notes, f"recorded from {url}"),
-                   facts={**played.facts, "recorded_from": url, "played": played.drive_id})
+                   facts={**kept, "recorded_from": url, "played": played.drive_id})
 
 
 def travelling(info: DriveInfo, asked: Sequence[str]) -> list[str]:
