@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from mcap.reader import make_reader
-from mcap_protobuf.decoder import DecoderFactory
 from typer.testing import CliRunner
 
 import roadweave
@@ -54,13 +54,13 @@ def test_an_mcap_holds_sensors_as_recorded_and_objects_as_scenes(drive, tmp_path
     out = tmp_path / "out.mcap"
     assert run(drive, "--mcap", out).exit_code == 0
     with out.open("rb") as stream:
-        reader = make_reader(stream, decoder_factories=[DecoderFactory()])
+        reader = make_reader(stream)
         summary = reader.get_summary()
         numbers = summary.statistics.channel_message_counts
         counts = {channel.topic: numbers[number] for number, channel in summary.channels.items()}
         schemas = {schema.name for schema in summary.schemas.values()}
-        lists = {message.log_time: scene.entities[0] for _, _, message, scene in
-                 reader.iter_decoded_messages(topics=[VEHICLE_OBJECTS])}
+        lists = {message.log_time: SceneUpdate.FromString(message.data).entities[0]
+                 for _, _, message in reader.iter_messages(topics=[VEHICLE_OBJECTS])}
         heard = [json.loads(message.data) for _, _, message in reader.iter_messages(topics=[ROADSIDE_MESSAGES])]
     assert counts[VEHICLE_OBJECTS] == counts[TRUTH] == counts[EGO_SAMPLES] == counts[f"{EGO_POSES}/transforms"] == STEPS
     assert {"foxglove.SceneUpdate", "foxglove.PointCloud", "foxglove.CompressedImage", "foxglove.FrameTransforms",
