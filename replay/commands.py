@@ -1,6 +1,7 @@
 """Commands of the replay floor: drives and their repair, what foreign recordings become, and how drives are judged."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,3 +52,22 @@ def repair(drive: DrivePath, as_json: Json = False) -> None:
             "octets: up to a chunk of 1 MiB of sensor data, and 15 records a journal"])
     else:
         print_table(f"{drive}: whole, nothing to repair", ["topic", "events"], sorted(report.kept.items()))
+
+
+@app.command()
+def anonymise(drive: DrivePath, out: Target,
+              keep: Annotated[str, typer.Option(help="What stays: objects, messages, or both.")] = "objects,messages",
+              key_file: Annotated[Path | None, typer.Option(
+                  help="A secret, for the same new names in several drives; else a fresh one that nobody keeps.")] = None,
+              retain_days: Annotated[int | None, typer.Option(min=0, help="The copy is to go after so many days.")] = None,
+              overwrite: Overwrite = False, as_json: Json = False) -> None:
+    """Copy a drive without pictures, points and octets, every sender under another name."""
+    from replay.anonymise import anonymise as anonymised
+    from replay.anonymise import read_key
+    from replay.console import progress
+    from replay.info import show_info
+
+    kinds = [name.strip() for name in keep.split(",") if name.strip()]
+    info = anonymised(drive, out, read_key(key_file), kinds, retain_days, overwrite,
+                      lambda events: progress(events, "copying"))
+    show_info(info, out, as_json)

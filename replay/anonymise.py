@@ -1,0 +1,130 @@
+"""A copy of a drive that tells what happened, and not who it was: no pictures, points or octets, every sender by another name.
+
+Names and numbers of senders become keyed hashes (BLAKE2b, RFC 7693): the same sender keeps its new name within all drives that
+are copied with one key, and without the key nobody finds the old one by trying. What goes: sensor data, messages' octets with
+their signatures, certificates, notes, and facts about the recording. What stays: objects, tracks, poses, truth, times and places.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_specs.errors import InputError, MissingInput
+from data_specs.health import RsuHealth
+from data_specs.messages import HazardMessage, Message, RoadsideMessage, StationMessage
+from data_specs.objects import ObjectList
+from data_specs.site import Site
+from replay.drive import ROADSIDE_OBJECTS, DriveInfo, Event
+from replay.export import write_whole
+from replay.recorded import RecordedDrive, open_drive
+from replay.recorder import Recorder
+
+KINDS = ("objects", "messages")
+KEPT_FACTS = ("scenario", "seed", "rsu_latency_ms")  # that say nothing of who took part
+FEWEST_KEY_OCTETS = 16
+NOTE = "made anonymous: senders have other names, sensor data and messages' octets are gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonyms:
+    """New names by a secret key."""
+
+    key: bytes
+
+    def name(self, old: str) -> str:
+        """12 hex digits for a name; none stays none."""
+        return blake2b(f"name {old}".encode(), key=self.key, digest_size=6).hexdigest() if old else ""
+
+    def number(self, old: int) -> int:
+        """A number of 31 bits for a station's."""
+        return int.from_bytes(blake2b(f"number {old}".encode(), key=self.key, digest_size=4).digest()) >> 1
+
+
+def read_key(path: Path | None) -> bytes:
+    """The secret in a file, or a fresh one that nobody keeps; InputError for one that is too short to be a secret."""
+    if path is None:
+        return os.urandom(32)
+    if not path.is_file():
+        raise MissingInput(path, f"a file with a secret of {FEWEST_KEY_OCTETS} octets or more")
+    key = path.read_bytes().strip()
+    if len(key) < FEWEST_KEY_OCTETS:
+        raise InputError(path, f"{len(key)} octets", f"a secret of {FEWEST_KEY_OCTETS} octets or more")
+    return key if len(key) <= 64 else blake2b(key).digest()
+
+
+def anonymise(source: Path, out: Path, key: bytes, kinds: Iterable[str] = KINDS, retain_days: int | None = None,
+              overwrite: bool = False, watch: Callable[[Iterable[Event]], Iterable[Event]] = iter) -> DriveInfo:
+    """Write the copy of a closed drive and give what its manifest says; `kinds` of KINDS are kept.
+
+    `retain_days` from now the copy is to be deleted, which its manifest and its notes say. Nothing is left at `out` on an error.
+    """
+    if unknown := sorted(set(kinds) - set(KINDS)):
+        raise InputError("--keep", repr(unknown[0]), f"of {', '.join(KINDS)}")
+    drive, names = open_drive(source), Pseudonyms(key)
+    info = _info(drive, names, retain_days)
+    topics = _kept_topics(drive, set(kinds))
+
+    def write(part: Path) -> None:
+        with Recorder(part, info, sync_every_s=None) as recorder:
+            for event in watch(drive.events(topics=topics)):
+                recorder.write(replace(event, payload=_payload(event, names)))
+
+    write_whole(out, overwrite, write)
+    return open_drive(out).info
+
+
+def _kept_topics(drive: RecordedDrive, kinds: set[str]) -> list[str]:
+    messages = {name for name, topic in drive.info.topics.items() if "Message" in topic.kind or "LaneMap" in topic.kind}
+    sensors = {name for name, topic in drive.info.topics.items() if topic.kind == "Sample"}
+    kept = set(drive.info.topics) - sensors
+    kept -= set() if "messages" in kinds else messages
+    return sorted(kept if "objects" in kinds else kept & messages)
+
+
+def _info(drive: RecordedDrive, names: Pseudonyms, retain_days: int | None) -> DriveInfo:
+    info, notes, facts = drive.info, [NOTE], {name: drive.info.facts[name] for name in KEPT_FACTS if name in drive.info.facts}
+    facts["anonymised"] = True
+    if retain_days is not None:
+        until = (datetime.now(UTC) + timedelta(days=retain_days)).date().isoformat()
+        facts["retain_until"] = until
+        notes.append(f"to be deleted after {until}")
+    rsus = tuple(replace(rsu, station_id=names.number(rsu.station_id), source=names.name(rsu.source), certificate="")
+                 for rsu in info.site.rsus)
+    return DriveInfo(names.name(info.drive_id), info.origin, info.start_ns, info.end_ns, {}, Site(info.site.crossings, rsus),
+                     "anonymise", tuple(notes), facts)
+
+
+def _payload(event: Event, names: Pseudonyms) -> Any:
+    """What of an event stays."""
+    payload = event.payload
+    match payload:
+        case RsuHealth():
+            return replace(payload, rsu=names.name(payload.rsu))
+        case ObjectList() if event.topic == ROADSIDE_OBJECTS:
+            return replace(payload, source=names.name(payload.source))
+        case _ if isinstance(payload, Message):
+            return _message(payload, names)
+    return payload
+
+
+def _message(message: Message, names: Pseudonyms) -> Message:
+    """The message without its octets, by its sender's new name and number."""
+    header = replace(message.header, publisher=names.name(message.header.publisher), raw=b"")
+    match message:
+        case RoadsideMessage():
+            return replace(message, header=header, station_id=names.number(message.station_id),
+                           objects=replace(message.objects, source=header.publisher))
+        case StationMessage():  # its one object goes by the station's own number
+            number = names.number(message.station_id)
+            objects = replace(message.objects, source=header.publisher, track_id=np.array([number], np.int64))
+            return replace(message, header=header, station_id=number, objects=objects)
+        case HazardMessage():
+            return replace(message, header=header, station_id=names.number(message.station_id))
+    return replace(message, header=header)
