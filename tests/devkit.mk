@@ -20,7 +20,9 @@ $(DEVKIT_VENV)/.ready: $(UV) tests/devkit.mk constraints.txt
 	@touch $@
 
 test-devkit: setup-devkit ## our nuScenes detection and tracking figures and HOTA against the devkit's and TrackEval's own
-	$(DEVKIT_PYTHON) -m pytest -m devkit tests/replay/metrics tests/replay/test_export_devkit.py $(ARGS)
+	$(DEVKIT_PYTHON) -m pytest -m devkit tests/replay/metrics/test_devkit_agreement.py \
+		tests/replay/metrics/test_devkit_tracking_agreement.py tests/replay/metrics/test_trackeval_agreement.py \
+		tests/replay/test_export_devkit.py $(ARGS)
 
 bench-metrics: $(VENV)/.ready setup-devkit ## our metrics beside the devkit's and TrackEval's in one run; ARGS="--samples 100 --json"
 	$(BIN)/python tests/bench/bench_metrics.py $(ARGS)

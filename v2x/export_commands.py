@@ -30,6 +30,7 @@ def export(drive: DrivePath,
            to_s: Annotated[float | None, typer.Option("--to", min=0.0, help="Seconds into the drive; else its end.")] = None,
            overwrite: Overwrite = False, as_json: Json = False) -> None:
     """Write a drive in another format; what is written comes whole or not at all."""
+    from data_specs.errors import InputError
     from replay.console import print_json, print_table
     from replay.export import Span, write_whole
     from replay.recorded import open_drive
@@ -40,7 +41,10 @@ def export(drive: DrivePath,
     if not asked:
         raise typer.BadParameter("what to write", param_hint="--mcap, --nuscenes, --kitti, --rerun, --geojson")
     opened = open_drive(drive)
-    work = _Work(opened, [name.strip() for name in topics.split(",") if name.strip()], Span.of(opened.info, from_s, to_s))
+    names = [name.strip() for name in topics.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in opened.info.topics]:
+        raise InputError("--topics", repr(unknown[0]), f"one of {', '.join(sorted(opened.info.topics))}")
+    work = _Work(opened, names, Span.of(opened.info, from_s, to_s))
     written: dict[str, dict[str, int]] = {}
     for out, write in asked:
         write_whole(out, overwrite, lambda part, out=out, write=write: written.update({str(out): write(work, part)}))

@@ -130,6 +130,13 @@ def test_a_part_of_a_drive_is_exported(drive, tmp_path):
     assert json.loads(done.stdout)["written"] == {str(tmp_path / "out.mcap"): {TRUTH: 3}}
 
 
+@pytest.mark.parametrize("format_", ["--mcap", "--geojson", "--rerun"])
+def test_a_topic_that_is_not_there_is_refused_before_anything_is_written(drive, tmp_path, format_):
+    with pytest.raises(InputError, match=r"--topics: 'nonsense', expected one of ego.poses, .*vehicle.objects"):
+        run(drive, format_, tmp_path / "out", "--topics", "truth, nonsense")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_part_that_is_none_is_refused(drive):
     info = open_drive(drive).info
     assert Span.of(info, 0.1, None) == Span(START_NS + STEP_NS, None)
@@ -205,6 +212,7 @@ def rerun_command(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_rerun_opens_what_is_written_for_it_and_the_mcap_too(crossing, tmp_path):
     pytest.importorskip("rerun", reason="the extra rerun is not installed")
     assert run(crossing, "--rerun", tmp_path / "a.rrd", "--mcap", tmp_path / "b.mcap").exit_code == 0
