@@ -20,14 +20,26 @@ from data_specs.errors import InputError, MissingInput
 from data_specs.health import RsuHealth
 from data_specs.messages import HazardMessage, Message, RoadsideMessage, StationMessage
 from data_specs.objects import ObjectList
+from data_specs.pose import SE3
 from data_specs.site import Site
-from replay.drive import ROADSIDE_OBJECTS, DriveInfo, Event
+from replay.drive import (
+    EGO_POSES,
+    FUSED_TRACKS,
+    ROADSIDE_MESSAGES,
+    ROADSIDE_OBJECTS,
+    RSU_HEALTH,
+    TRUTH,
+    VEHICLE_OBJECTS,
+    DriveInfo,
+    Event,
+)
 from replay.export import write_whole
 from replay.recorded import RecordedDrive, open_drive
 from replay.recorder import Recorder
 
 KINDS = ("objects", "messages")
-KEPT_FACTS = ("scenario", "seed", "rsu_latency_ms")  # that say nothing of who took part
+KEPT_TOPICS = frozenset({EGO_POSES, TRUTH, VEHICLE_OBJECTS, ROADSIDE_OBJECTS, FUSED_TRACKS, RSU_HEALTH, ROADSIDE_MESSAGES})
+KEPT_FACTS = ("scenario", "seed")  # that say nothing of who took part
 FEWEST_KEY_OCTETS = 16
 NOTE = "made anonymous: senders have other names, sensor data and messages' octets are gone"
 
@@ -81,11 +93,9 @@ def anonymise(source: Path, out: Path, key: bytes, kinds: Iterable[str] = KINDS,
 
 
 def _kept_topics(drive: RecordedDrive, kinds: set[str]) -> list[str]:
-    messages = {name for name, topic in drive.info.topics.items() if "Message" in topic.kind or "LaneMap" in topic.kind}
-    sensors = {name for name, topic in drive.info.topics.items() if topic.kind == "Sample"}
-    kept = set(drive.info.topics) - sensors
-    kept -= set() if "messages" in kinds else messages
-    return sorted(kept if "objects" in kinds else kept & messages)
+    kept = KEPT_TOPICS & set(drive.info.topics)  # what a unit found in its own frame goes: its name is the topic's
+    kept -= set() if "messages" in kinds else {ROADSIDE_MESSAGES}
+    return sorted(kept if "objects" in kinds else kept & {ROADSIDE_MESSAGES})
 
 
 def _info(drive: RecordedDrive, names: Pseudonyms, retain_days: int | None) -> DriveInfo:
@@ -95,10 +105,18 @@ def _info(drive: RecordedDrive, names: Pseudonyms, retain_days: int | None) -> D
         until = (datetime.now(UTC) + timedelta(days=retain_days)).date().isoformat()
         facts["retain_until"] = until
         notes.append(f"to be deleted after {until}")
-    rsus = tuple(replace(rsu, station_id=names.number(rsu.station_id), source=names.name(rsu.source), certificate="")
-                 for rsu in info.site.rsus)
-    return DriveInfo(names.name(info.drive_id), info.origin, info.start_ns, info.end_ns, {}, Site(info.site.crossings, rsus),
+    return DriveInfo(names.name(info.drive_id), info.origin, info.start_ns, info.end_ns, {}, _site(info.site, names),
                      "anonymise", tuple(notes), facts)
+
+
+def _site(site: Site, names: Pseudonyms) -> Site:
+    """The site with its units by the names that their messages have now; nothing is signed any more."""
+    rsus = []
+    for rsu in site.rsus:
+        name, pose = names.name(rsu.name), rsu.map_from_rsu
+        rsus.append(replace(rsu, name=name, station_id=names.number(rsu.station_id), source=names.name(site.publisher_of(rsu)),
+                            certificate="", map_from_rsu=SE3(pose.dst, name, pose.rotation, pose.translation_m)))
+    return Site(tuple(replace(crossing, policy="off") for crossing in site.crossings), tuple(rsus))
 
 
 def _payload(event: Event, names: Pseudonyms) -> Any:
