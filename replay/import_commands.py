@@ -66,6 +66,7 @@ def import_ros2(source: Source, drive: Target,
                 topics: Annotated[str, typer.Option(help="Clouds and pictures to take, comma-separated; else all.")] = "",
                 ego_frame: Annotated[str, typer.Option(help="The vehicle's own frame.")] = "base_link",
                 map_frame: Annotated[str | None, typer.Option(help="The frame that stands still; else map, or odom.")] = None,
+                intensity_max: Annotated[float, typer.Option(min=1e-6, help="The greatest of float intensities.")] = 255.0,
                 overwrite: Overwrite = False, as_json: Json = False) -> None:
     """A ROS 2 bag in MCAP: clouds, pictures, transforms and odometry."""
     from replay.importers.ros2 import Ros2Importer
@@ -73,4 +74,5 @@ def import_ros2(source: Source, drive: Target,
     from replay.recorder import import_drive
 
     names = [name.strip() for name in topics.split(",") if name.strip()]
-    show_info(import_drive(Ros2Importer(source, names, ego_frame, map_frame), drive, overwrite), drive, as_json)
+    importer = Ros2Importer(source, names, ego_frame, map_frame, intensity_max)
+    show_info(import_drive(importer, drive, overwrite), drive, as_json)

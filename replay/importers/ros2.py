@@ -37,9 +37,9 @@ class Ros2Importer:
     """Reads one .mcap file, or the folder that holds it. `topics` names the clouds and pictures to take; none: all there are."""
 
     def __init__(self, source: Path, topics: Sequence[str] = (), ego_frame: str = "base_link",
-                 map_frame: str | None = None) -> None:
+                 map_frame: str | None = None, intensity_max: float = 255.0) -> None:
         self.path = _bag_in(Path(source))
-        self._ego, self._asked_map = ego_frame, map_frame
+        self._ego, self._asked_map, self._intensity_max = ego_frame, map_frame, intensity_max
         there = self._topics
         if unknown := [name for name in topics if there.get(name) not in (CLOUD, *PICTURES)]:
             raise InputError("--topics", repr(unknown[0]), f"one of {', '.join(self._of_type(CLOUD, *PICTURES))}")
@@ -64,6 +64,7 @@ class Ros2Importer:
         others = sorted(set(self._topics) - set(self._chosen) - set(self._of_type(TF, ODOMETRY, CAMERA_INFO)))
         yield f"map is the bag's frame {self._map}; where on Earth is not told"
         yield f"samples keep the pace of {self._clouds[0]}; what else is within {NEAR_NS // 1_000_000} ms goes with them"
+        yield f"intensities that are no whole numbers are taken to reach {self._intensity_max:g}, and cut there"
         if others:
             yield f"topics that are left out: {', '.join(others)}"
         if blind := [name for name in self._chosen if self._topics[name] in PICTURES and self._info_topic(name) is None]:
@@ -195,7 +196,7 @@ class Ros2Importer:
                 cameras: dict[str, CameraModel]) -> Event:
         where = f"{self.path}, {self._clouds[0]} at {time_ns}"
         map_from_ego = self._map_from_ego(time_ns, where)
-        clouds, images, poses = [cloud_of(message, time_ns, where)], [], {}
+        clouds, images, poses = [cloud_of(message, time_ns, where, self._intensity_max)], [], {}
         for topic, held in recent.items():
             near = min(held, key=lambda one: abs(one[0] - time_ns), default=None)
             if near is None or abs(near[0] - time_ns) > NEAR_NS:
@@ -204,7 +205,7 @@ class Ros2Importer:
             if topic in cameras:
                 images.append(picture_of(near[1], cameras[topic], near[0], place))
             elif near[1].header.frame_id not in {cloud.frame for cloud in clouds}:
-                clouds.append(cloud_of(near[1], near[0], place))
+                clouds.append(cloud_of(near[1], near[0], place, self._intensity_max))
         for frame, taken_ns in [(cloud.frame, cloud.taken_ns) for cloud in clouds] + [
                 (image.camera.frame, image.taken_ns) for image in images]:
             then = map_from_ego.inverse() @ self._map_from_ego(taken_ns, where)

@@ -29,10 +29,10 @@ def stamp_ns(header: Any) -> int:
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
-def cloud_of(message: Any, time_ns: int, where: str) -> PointCloud:
+def cloud_of(message: Any, time_ns: int, where: str, intensity_max: float = 255.0) -> PointCloud:
     """A PointCloud2 without the points that are not finite; InputError where its fields or its octets do not fit.
 
-    Intensities of whole numbers count to the greatest that fits; of others, to 255 where one is above 1.
+    Intensities of whole numbers count to the greatest that fits, others to `intensity_max`; what is above is cut to it.
     """
     rows = _rows(message, where)
     if absent := [axis for axis in "xyz" if axis not in _names(rows)]:
@@ -41,8 +41,8 @@ def cloud_of(message: Any, time_ns: int, where: str) -> PointCloud:
     kept = np.isfinite(xyz_m).all(axis=1)
     rows, xyz_m = rows[kept], xyz_m[kept]
     ring = next((rows[name] for name in ("ring", "channel", "line") if name in _names(rows)), np.zeros(len(rows)))
-    return PointCloud(message.header.frame_id, time_ns, xyz_m, _intensity(rows), np.clip(ring, 0, 255).astype(np.uint8),
-                      _offset_ns(rows, time_ns))
+    return PointCloud(message.header.frame_id, time_ns, xyz_m, _intensity(rows, intensity_max),
+                      np.clip(ring, 0, 255).astype(np.uint8), _offset_ns(rows, time_ns))
 
 
 def picture_of(message: Any, camera: CameraModel, time_ns: int, where: str) -> CameraImage:
@@ -55,11 +55,15 @@ def picture_of(message: Any, camera: CameraModel, time_ns: int, where: str) -> C
 
 
 def camera_of(message: Any, frame: str, where: str) -> CameraModel:
-    """A CameraInfo; distortion of another model than plumb_bob is left out."""
-    plumb_bob = message.distortion_model == "plumb_bob" and any(message.d)
+    """A CameraInfo; UnknownFormat for a lens that five coefficients of plumb_bob do not describe."""
+    told, beyond = [*message.d[:5]], [*message.d[5:]]
+    if any(message.d) and (message.distortion_model not in ("plumb_bob", "rational_polynomial") or any(beyond)):
+        raise UnknownFormat(where, f"distortion {message.distortion_model} of {len(message.d)} coefficients",
+                            "plumb_bob, or rational_polynomial whose sixth and later ones are zero",
+                            "--topics leaves this camera's pictures out")
     try:
         return CameraModel(frame, message.width, message.height, np.array(message.k, float).reshape(3, 3),
-                           np.array(message.d if plumb_bob else [], float))
+                           np.array(told if any(told) else [], float))
     except (SpecError, ValueError) as error:
         raise InputError(where, str(error), "a calibrated camera") from error
 
@@ -94,12 +98,12 @@ def _names(rows: Array) -> tuple[str, ...]:
     return rows.dtype.names or ()
 
 
-def _intensity(rows: Array) -> Array:
+def _intensity(rows: Array, intensity_max: float) -> Array:
     name = next((name for name in ("intensity", "reflectivity", "i") if name in _names(rows)), None)
     if name is None or not len(rows):
         return np.zeros(len(rows), np.float32)
     values = rows[name]
-    most = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 255.0 if np.nanmax(values) > 1.0 else 1.0
+    most = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else intensity_max
     return np.clip(np.nan_to_num(values.astype(np.float32)) / np.float32(most), 0.0, 1.0)
 
 

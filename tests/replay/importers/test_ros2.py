@@ -10,7 +10,7 @@ from data_specs.pose import SE3
 from replay.drive import EGO_POSES, EGO_SAMPLES
 from replay.importers.ros2 import Ros2Importer
 from replay.importers.ros2_frames import FrameTree
-from replay.importers.ros2_messages import cloud_of
+from replay.importers.ros2_messages import camera_of, cloud_of
 from replay.recorded import open_drive
 from replay.recorder import import_drive
 from tests.replay.importers.bag import CAMERA_TURN, Bag, cloud_message
@@ -173,6 +173,32 @@ def test_times_of_points_are_read_as_their_drivers_name_them(name, kind, value, 
     points = np.array([(1.0, 2.0, 3.0, value)], np.dtype([("x", "f4"), ("y", "f4"), ("z", "f4"), (name, kind)]))
     cloud = cloud_of(namespace(cloud_message(FIRST_NS, "l", points)), FIRST_NS, "x")
     assert cloud.offset_ns[0] == pytest.approx(offset_ns, abs=300)
+
+
+def test_the_scale_of_float_intensities_is_said_and_never_guessed():
+    floats = np.dtype([("x", "f4"), ("y", "f4"), ("z", "f4"), ("intensity", "f4")])
+    dim = np.array([(1.0, 2.0, 3.0, 0.5), (1.0, 2.0, 3.0, 400.0)], floats)
+    message = namespace(cloud_message(FIRST_NS, "l", dim))
+    assert cloud_of(message, FIRST_NS, "x").intensity.tolist() == pytest.approx([0.5 / 255, 1.0])
+    assert cloud_of(message, FIRST_NS, "x", 1.0).intensity.tolist() == [0.5, 1.0]
+    whole = dim.astype([("x", "f4"), ("y", "f4"), ("z", "f4"), ("intensity", "u2")])
+    assert cloud_of(namespace(cloud_message(FIRST_NS, "l", whole)), FIRST_NS, "x").intensity[1] == pytest.approx(400 / 65_535)
+
+
+@pytest.mark.parametrize(("model", "d", "kept"), [
+    ("plumb_bob", [0.1, 0.2, 0.0, 0.0, 0.3], [0.1, 0.2, 0.0, 0.0, 0.3]), ("rational_polynomial", [0.1, 0, 0, 0, 0, 0, 0, 0],
+                                                                        [0.1, 0, 0, 0, 0]),
+    ("equidistant", [0.0] * 4, []), ("", [], []), ("rational_polynomial", [0.1, 0, 0, 0, 0, 0.2, 0, 0], None),
+    ("equidistant", [0.1, 0.0, 0.0, 0.0], None),
+])
+def test_a_lens_that_is_not_described_here_is_refused(model, d, kept):
+    info = namespace({"width": 8, "height": 6, "distortion_model": model})
+    info.d, info.k = d, [10.0, 0.0, 4.0, 0.0, 10.0, 3.0, 0.0, 0.0, 1.0]
+    if kept is None:
+        with pytest.raises(UnknownFormat, match=rf"distortion {model} of {len(d)} .*--topics leaves"):
+            camera_of(info, "cam", "x")
+    else:
+        assert camera_of(info, "cam", "x").distortion.tolist() == kept
 
 
 def test_points_that_do_not_fit_their_message_are_refused():
