@@ -1,8 +1,9 @@
 """A copy of a drive that tells what happened, and not who it was: no pictures, points or octets, every sender by another name.
 
-Names and numbers of senders become keyed hashes (BLAKE2b, RFC 7693): the same sender keeps its new name within all drives that
-are copied with one key, and without the key nobody finds the old one by trying. What goes: sensor data, messages' octets with
-their signatures, certificates, notes, and facts about the recording. What stays: objects, tracks, poses, truth, times and places.
+Names of senders become keyed hashes (BLAKE2b, RFC 7693), numbers go through a keyed permutation made of it (Luby & Rackoff 1988):
+the same sender stays the same within all drives that are copied with one key, and without the key nobody finds the old one by
+trying. What goes: sensor data, messages' octets with their signatures, certificates, notes, and facts about the recording. What
+stays: objects, tracks, poses, truth, times and places, which may still tell who it was to somebody who knows the street.
 """
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from data_specs.errors import InputError, MissingInput
+from data_specs.errors import InputError, MissingInput, SpecError
 from data_specs.health import RsuHealth
 from data_specs.messages import HazardMessage, Message, RoadsideMessage, StationMessage
 from data_specs.objects import ObjectList
@@ -55,8 +56,14 @@ class Pseudonyms:
         return blake2b(f"name {old}".encode(), key=self.key, digest_size=6).hexdigest() if old else ""
 
     def number(self, old: int) -> int:
-        """A number of 31 bits for a station's."""
-        return int.from_bytes(blake2b(f"number {old}".encode(), key=self.key, digest_size=4).digest()) >> 1
+        """A number of 32 bits for a station's, which no other station gets: four rounds of a Feistel network."""
+        if not 0 <= old < 1 << 32:
+            raise SpecError(f"station id {old}, expected 0 to 4294967295")
+        left, right = old >> 16, old & 0xFFFF
+        for turn in range(4):
+            mixed = blake2b(f"number {turn} {right}".encode(), key=self.key, digest_size=2).digest()
+            left, right = right, left ^ int.from_bytes(mixed)
+        return left << 16 | right
 
 
 def read_key(path: Path | None) -> bytes:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import roadweave
 from data_specs.boxes import Boxes3D
-from data_specs.errors import InputError, MissingInput
+from data_specs.errors import InputError, MissingInput, SpecError
 from data_specs.messages import GeoPoint, HazardMessage, Header, StationMessage
 from data_specs.objects import ObjectList
 from data_specs.pose import SE3
@@ -81,6 +81,13 @@ def test_units_of_the_site_go_by_the_names_that_their_messages_have(tmp_path):
     info = anonymise(tmp_path / "drive", tmp_path / "out", KEY)
     heard = {event.payload.header.publisher for event in open_drive(tmp_path / "out").events(topics=[ROADSIDE_MESSAGES])}
     assert heard == {info.site.publisher_of(info.site.rsus[0])}
+
+
+def test_no_two_stations_get_one_number_and_one_that_is_none_is_refused():
+    numbers = [Pseudonyms(KEY).number(old) for old in [*range(20_000), (1 << 32) - 1]]
+    assert len(set(numbers)) == len(numbers) and min(numbers) >= 0 and max(numbers) < 1 << 32
+    with pytest.raises(SpecError, match="station id -1"):
+        Pseudonyms(KEY).number(-1)
 
 
 def test_objects_stay_and_sensor_data_go(drive, tmp_path):
